@@ -1,0 +1,1 @@
+"""Do these synthetic images reproduce the patients they were made from?"""

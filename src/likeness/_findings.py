@@ -1,0 +1,297 @@
+"""What an audit found: plain frozen records, and their way to JSON and back.
+
+`Findings` is the one result of an audit. It holds no pixels. `findings.json` is its exact image;
+its JSON Schema comes from the same definitions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from likeness._files import write_json
+from likeness.errors import FormatVersionError, InputError
+
+FORMAT_NAME: Final = "likeness findings"
+FORMAT_VERSION: Final = 1
+
+VerdictCode = Literal["COPIES_FOUND", "TRAINING_SIGNAL", "NO_COPY_DETECTED", "INCONCLUSIVE"]
+CheckStatus = Literal["PASS", "WARN", "FAIL"]
+Comparison = Literal["synthetic->train", "test->train", "train->train", "synthetic->test"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer in one word and one sentence."""
+
+    code: VerdictCode
+    sentence: str
+    """For a reader without statistics."""
+    reasons: list[str] = field(default_factory=list)
+    """What led to it, and for `INCONCLUSIVE` what is needed."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many of everything. Files add up: found = used + left out, per set."""
+
+    synthetic: int
+    """Synthetic images compared."""
+    train: int
+    test: int
+    """Test images given, whether or not they serve as the baseline."""
+    flagged: int
+    """Synthetic images above the threshold."""
+    expected: float
+    """Flags expected by chance alone if no image were a copy."""
+    patients: int
+    """Training patients with at least one flagged image."""
+    train_patients: int
+    test_patients: int
+    undefined: int
+    """Synthetic images without variance: they have no correlation and are never ranked."""
+    pairs: int
+    """Pairs of images compared at full size in the search synthetic -> train, flips and turns
+    not counted."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One flagged synthetic image and the training image it is closest to."""
+
+    image_id: str
+    match_id: str
+    patient_id: str
+    correlation: float
+    """Pearson r over all pixels and channels, full size, of this pair; in [-1, 1]."""
+    correlation_mean: float
+    """Mean over channels of the per-channel r, full size, of this pair."""
+    transform: str
+    """How the synthetic image must be turned to lie on the training image."""
+    score: float
+    """The decision score: r_ch of this pair at 64 x 64 block means."""
+    baseline_above: int
+    """Baseline images whose score is at least this one."""
+    correlation_per_channel: list[float | None] = field(default_factory=list)
+    """Full size; None where the channel is constant in either image."""
+
+
+@dataclass(frozen=True)
+class PatientLeak:
+    """A training patient with at least one flagged synthetic image."""
+
+    patient_id: str
+    num_copies: int
+    best_correlation: float
+    """Highest full-size r_cat among them."""
+    best_score: float
+    image_ids: list[str]
+    match_ids: list[str]
+    """The distinct training images that were matched."""
+
+
+@dataclass(frozen=True)
+class MostCopied:
+    """A training image that several flagged images point to."""
+
+    match_id: str
+    patient_id: str
+    num_copies: int
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What real images of other people reach: the yardstick."""
+
+    comparison: Comparison | None
+    """The comparison that decided; None where there is no usable baseline."""
+    reason: str
+    """Why this one."""
+    num_images: int
+    num_patients: int
+    false_flag_rate: float
+    threshold: float | None
+    """Score above which a synthetic image is flagged."""
+    threshold_source: Literal["baseline", "user", "none"]
+    median: float | None
+    quantile_99: float | None
+    maximum: float | None
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """The highest correlation of every query image, summed up, for one comparison."""
+
+    comparison: Comparison
+    num_images: int
+    num_reference_patients: int
+    mean_correlation_identity: float | None
+    """Mean highest r_cat without flips and turns: the paper's number."""
+    mean_correlation: float | None
+    """Mean highest r_cat over the eight flips and turns."""
+    mean_correlation_mean: float | None
+    """Mean highest r_ch over the eight flips and turns."""
+    median_correlation: float | None
+    quantile_99_correlation: float | None
+    maximum_correlation: float | None
+    median_score: float | None
+    quantile_99_score: float | None
+    maximum_score: float | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of "can this audit be trusted?"."""
+
+    name: str
+    status: CheckStatus
+    detail: str
+    """What was found, with numbers."""
+    action: str = ""
+    """What to do about it; empty for PASS."""
+
+
+@dataclass(frozen=True)
+class DuplicatePair:
+    """Two images that are equal or almost equal though they should not be."""
+
+    kind: Literal["exact", "near"]
+    first_set: Literal["train", "test", "synthetic"]
+    first_id: str
+    second_set: Literal["train", "test", "synthetic"]
+    second_id: str
+    first_patient: str | None
+    second_patient: str | None
+    correlation: float
+    """r_ch at 64 x 64 block means; 1 for exact duplicates."""
+    transform: str = "identity"
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """One of the three sets as it was used."""
+
+    role: Literal["train", "test", "synthetic"]
+    num_found: int
+    """Files found in the folder."""
+    num_used: int
+    num_left_out: int
+    num_images: int
+    """Images made of the used files."""
+    num_patients: int
+    patient_rule: str
+    shape: list[int]
+    """C, H, W."""
+    dtype: str
+    channels: list[str]
+    minimum: float
+    maximum: float
+    mean: float
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How the numbers came about."""
+
+    run_id: str
+    started: str
+    """UTC, ISO 8601."""
+    seconds: float
+    command: str
+    versions: dict[str, str]
+    engine: str
+    engine_check: str
+    threads: int
+    memory_bytes: int
+    processor: str
+    settings: dict[str, Any]
+    settings_hash: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything an audit concluded. `Findings.read(folder)` brings back a written one."""
+
+    verdict: Verdict
+    counts: Counts
+    copies: list[Copy]
+    """Flagged images, highest score first."""
+    patients: list[PatientLeak]
+    """Most copies first."""
+    most_copied: list[MostCopied]
+    baseline: Baseline
+    distributions: list[Distribution]
+    checks: list[Check]
+    duplicates: list[DuplicatePair]
+    sets: list[SetSummary]
+    methods: str
+    """The methods paragraph, with the numbers of this run."""
+    provenance: Provenance
+    duplicates_total: int = 0
+    """All duplicate pairs found; `duplicates` holds the first of them."""
+    undefined_ids: list[str] = field(default_factory=list)
+    """Synthetic images without variance."""
+    format_name: str = FORMAT_NAME
+    format_version: int = FORMAT_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return _adapter().dump_python(self, mode="json")  # type: ignore[no-any-return]
+
+    def write_json(self, path: Path) -> None:
+        """Write `findings.json` (internal: it holds ids), atomically."""
+        write_json(path, self.to_dict(), private=True)
+
+    @staticmethod
+    def read(folder: Path) -> Findings:
+        """Read the findings of an audit folder.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        FormatVersionError
+            If another version of Likeness wrote them in another format.
+        """
+        path = folder / "findings.json" if folder.is_dir() else folder
+        if not path.is_file():
+            msg = f"There is no audit in {str(folder)!r}: 'findings.json' is missing."
+            raise InputError(msg)
+        return findings_from_json(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def findings_from_json(text: str, *, where: str) -> Findings:
+    """Turn the text of a `findings.json` back into `Findings`; `where` is named in errors."""
+    try:
+        content = json.loads(text)
+        found = (content["format_name"], content["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        msg = f"{where!r} is not a findings file of Likeness: {error}."
+        raise InputError(msg) from error
+    if found != (FORMAT_NAME, FORMAT_VERSION):
+        msg = (
+            f"{where!r} has format {found[0]!r} version {found[1]}; this Likeness reads "
+            f"{FORMAT_NAME!r} version {FORMAT_VERSION}. Use the version that wrote it."
+        )
+        raise FormatVersionError(msg)
+    try:
+        return _adapter().validate_python(content)  # type: ignore[no-any-return]
+    except ValueError as error:
+        msg = f"{where!r} does not follow the schema of findings."
+        raise InputError(msg) from error
+
+
+def findings_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `findings.json`."""
+    schema: dict[str, Any] = _adapter().json_schema()
+    schema["$id"] = f"likeness-findings-{FORMAT_VERSION}.schema.json"
+    return schema
+
+
+def _adapter() -> Any:  # noqa: ANN401
+    from pydantic import TypeAdapter  # here, so that importing Likeness stays cheap
+
+    return TypeAdapter(Findings)

@@ -1,0 +1,29 @@
+"""Which software produced a result."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+PACKAGES = ("numpy", "numkong", "scipy", "pillow", "nibabel", "tifffile", "pyarrow")
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions that can change a pixel or a number, without importing anything.
+
+    Returns
+    -------
+    dict
+        Package name to version; ``absent`` for an optional package that is not installed.
+    """
+    versions = {"likeness": package_version("likeness"), "python": platform.python_version()}
+    versions.update({name: package_version(name) for name in PACKAGES})
+    return versions
+
+
+def package_version(name: str) -> str:
+    """Return the installed version of a package, or ``absent``."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"
