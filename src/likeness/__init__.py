@@ -1,1 +1,77 @@
-"""Do these synthetic images reproduce the patients they were made from?"""
+"""Do these synthetic images reproduce the patients they were made from?
+
+The public names below are all there is; importing this package imports nothing heavy. Each name is
+loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from likeness._versions import package_version
+from likeness.errors import LikenessError
+
+if TYPE_CHECKING:
+    from likeness._audit import AuditOptions, audit
+    from likeness._findings import Findings, findings_schema
+    from likeness._match import find_matches
+    from likeness.datasets import (
+        ImageSet,
+        inspect_path,
+        prepare_brats,
+        prepare_chest_xray,
+        prepare_images,
+        verify,
+    )
+    from likeness.report import write_report
+    from likeness.similarity import correlation, correlation_mean
+
+__version__ = package_version("likeness")
+
+_WHERE = {
+    "AuditOptions": "likeness._audit",
+    "Findings": "likeness._findings",
+    "ImageSet": "likeness.datasets",
+    "audit": "likeness._audit",
+    "correlation": "likeness.similarity",
+    "correlation_mean": "likeness.similarity",
+    "find_matches": "likeness._match",
+    "findings_schema": "likeness._findings",
+    "inspect_path": "likeness.datasets",
+    "prepare_brats": "likeness.datasets",
+    "prepare_chest_xray": "likeness.datasets",
+    "prepare_images": "likeness.datasets",
+    "verify": "likeness.datasets",
+    "write_report": "likeness.report",
+}
+
+__all__ = [
+    "AuditOptions",
+    "Findings",
+    "ImageSet",
+    "LikenessError",
+    "__version__",
+    "audit",
+    "correlation",
+    "correlation_mean",
+    "find_matches",
+    "findings_schema",
+    "inspect_path",
+    "prepare_brats",
+    "prepare_chest_xray",
+    "prepare_images",
+    "verify",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        msg = f"module 'likeness' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -178,6 +178,8 @@ class SetSummary:
     """Files found in the folder."""
     num_used: int
     num_left_out: int
+    num_skipped: int
+    """Left out though they should have been used; the others were left out by rule."""
     num_images: int
     """Images made of the used files."""
     num_patients: int

@@ -1,0 +1,193 @@
+"""The four searches of an audit, each reduced to one row per query image."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness._audit.options import AuditOptions
+from likeness._findings import Comparison
+from likeness._progress import Progress, Task
+from likeness.datasets import ImageSet
+from likeness.search import EngineChoice, SearchOptions, SearchResult, search
+from likeness.types import TRANSFORMS, Flags, Floats, Integers, Transform
+
+
+@dataclass(frozen=True)
+class Highest:
+    """What every query image reaches among the references of one comparison.
+
+    All arrays have one row per query. A query without variance has NaN and -1.
+    """
+
+    comparison: Comparison
+    query_ids: tuple[str, ...]
+    query_patients: tuple[str, ...]
+    correlation: Floats
+    """Highest r_cat at full size over references and transforms."""
+    correlation_identity: Floats
+    """Highest r_cat at full size without any transform: the paper's number."""
+    correlation_mean: Floats
+    """Highest r_ch at full size over references and transforms."""
+    score: Floats
+    """The decision score: highest r_ch at 64 x 64 block means over references and transforms."""
+    match: Integers
+    """Reference image where the score is reached; -1 for none."""
+    transform: NDArray[np.int8]
+    """Index into `TRANSFORMS` of what is done to the query there; -1 for none."""
+    undefined: Flags
+    num_reference_patients: int
+    pairs: int
+
+    def rows(self, keep: Flags) -> Highest:
+        """Return the rows where `keep` is True."""
+        index = np.flatnonzero(keep)
+        return Highest(
+            self.comparison,
+            tuple(self.query_ids[i] for i in index),
+            tuple(self.query_patients[i] for i in index),
+            self.correlation[index],
+            self.correlation_identity[index],
+            self.correlation_mean[index],
+            self.score[index],
+            self.match[index],
+            self.transform[index],
+            self.undefined[index],
+            self.num_reference_patients,
+            self.pairs,
+        )
+
+    @property
+    def num_patients(self) -> int:
+        """Patients among the queries."""
+        return len(set(self.query_patients))
+
+    def transform_name(self, row: int | np.integer[Any]) -> Transform:
+        """Return the name of the transform at which `row` reaches its score."""
+        return TRANSFORMS[int(self.transform[row])]
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Runs comparisons with the same settings, each with a place to resume."""
+
+    options: AuditOptions
+    channels: tuple[int, ...]
+    engine: EngineChoice
+    work: Path
+    progress: Progress
+
+    def search_options(self) -> SearchOptions:
+        """Return the settings that all searches of one audit share."""
+        return SearchOptions(
+            top_k=self.options.top_k,
+            top_patients=self.options.top_patients,
+            transforms=self.options.transforms,
+            channels=self.channels,
+        )
+
+    def compare(
+        self,
+        comparison: Comparison,
+        queries: ImageSet,
+        references: ImageSet,
+        *,
+        own_patient_left_out: bool = False,
+    ) -> tuple[Highest, SearchResult]:
+        """Search every query among the references.
+
+        Parameters
+        ----------
+        own_patient_left_out
+            A query never meets an image of its own patient; both sets then share their patients.
+        """
+        groups = queries.patient_codes if own_patient_left_out else None
+        checkpoint = self.work / comparison.replace("->", "-to-")
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        result = search(
+            queries,
+            references,
+            options=self.search_options(),
+            engine=self.engine.engine,
+            memory_bytes=self.options.memory_bytes,
+            threads=self.options.threads,
+            query_groups=groups,
+            progress=_Named(self.progress, comparison),
+            checkpoint=checkpoint,
+        )
+        return _highest(comparison, queries, references, result), result
+
+
+class _Named:
+    """Shows the search under the name of its comparison."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._name = name.replace("->", " -> ")
+
+    def task(
+        self, name: str, total: float, *, unit: str = "images"
+    ) -> AbstractContextManager[Task]:
+        """Open the task under the comparison's name."""
+        return self._progress.task(self._name, total, unit=unit)
+
+
+def sample_of_patients(patient_codes: NDArray[np.int32], size: int, seed: int) -> Integers:
+    """Choose at most `size` images so that every patient has about the same number.
+
+    Patients with few images give all of theirs; the others share what is left. Which of a
+    patient's images are taken is drawn with `seed`.
+
+    Returns
+    -------
+    ndarray
+        Sorted image indices.
+    """
+    if len(patient_codes) <= size:
+        return np.arange(len(patient_codes))
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(patient_codes))
+    codes = patient_codes[shuffled]
+    # Position of each image within its own patient, in shuffled order: the first images of all
+    # patients come before the second ones.
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    position = np.empty(len(codes), dtype=np.int64)
+    lengths = np.diff(np.append(starts, len(codes)))
+    position[order] = np.arange(len(codes)) - np.repeat(starts, lengths)
+    chosen = shuffled[np.argsort(position, kind="stable")[:size]]
+    return np.sort(chosen)
+
+
+def _highest(
+    comparison: Comparison, queries: ImageSet, references: ImageSet, result: SearchResult
+) -> Highest:
+    grid = result.grid
+    comparable = np.where(np.isnan(grid.correlation_mean), -np.inf, grid.correlation_mean)
+    rows = np.arange(len(queries))
+    score = comparable.max(axis=1)
+    # Among patients that reach the same score the lower image index wins, as everywhere.
+    candidates = np.where(
+        comparable == score[:, None], grid.reference_index_mean, np.iinfo(np.int32).max
+    )
+    patient = candidates.argmin(axis=1)
+    found = np.isfinite(score)
+    return Highest(
+        comparison=comparison,
+        query_ids=queries.image_ids,
+        query_patients=tuple(queries.patient_names[code] for code in queries.patient_codes),
+        correlation=result.top.correlation[:, 0],
+        correlation_identity=result.identity,
+        correlation_mean=result.top_mean.correlation_mean[:, 0],
+        score=np.where(found, score, np.nan),
+        match=np.where(found, grid.reference_index_mean[rows, patient], -1).astype(np.int64),
+        transform=np.where(found, grid.transform_mean[rows, patient], -1).astype(np.int8),
+        undefined=result.undefined_queries,
+        num_reference_patients=references.num_patients,
+        pairs=result.num_pairs,
+    )

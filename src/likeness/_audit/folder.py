@@ -1,0 +1,153 @@
+"""The output folder of an audit: when it may be used, and its small files.
+
+An audit resumes in its own folder when the settings are the same. It never writes into an input,
+nor into a folder that holds something else.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from likeness._files import is_inside, write_text, writing_to
+from likeness.datasets.accounting import safe_cell
+from likeness.errors import OptionError
+
+SETTINGS = "settings.toml"
+COMPLETE = "COMPLETE"
+OUTPUTS = (
+    "findings.json",
+    "images.parquet",
+    "baseline.parquet",
+    "matches.parquet",
+    "patients.parquet",
+    "errors.csv",
+    "CITATION.md",
+    "report-INTERNAL.html",
+    "summary.html",
+    COMPLETE,
+)
+ERROR_COLUMNS = ("set", "path", "stage", "code", "reason", "bytes", "sha256")
+
+
+def check_folder(
+    out: Path, inputs: Iterable[Path], settings: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Make sure that `out` may be written; write nothing.
+
+    Parameters
+    ----------
+    out
+        The output folder; it need not exist.
+    inputs
+        Files and folders that are read.
+    settings
+        What the results depend on, as JSON values.
+    overwrite
+        Replace the results of an audit with other settings.
+
+    Raises
+    ------
+    OptionError
+        If `out` lies inside an input or holds one, is a foreign folder, or holds an audit with
+        other settings and `overwrite` is False.
+    """
+    for path in inputs:
+        if is_inside(out, path):
+            msg = f"--out {str(out)!r} lies inside the input {str(path)!r}. Choose another folder."
+            raise OptionError(msg)
+        if is_inside(path, out / "work"):
+            msg = f"The input {str(path)!r} lies in the working files of --out {str(out)!r}."
+            raise OptionError(msg)
+    if out.exists() and not out.is_dir():
+        msg = f"--out {str(out)!r} is a file; a folder is needed."
+        raise OptionError(msg)
+    if not out.exists():
+        return
+    previous = read_settings(out)
+    names = {path.name for path in out.iterdir()} - {".lock"}
+    if previous is None and names:
+        msg = (
+            f"--out {str(out)!r} holds other files ({', '.join(sorted(names)[:3])} ...). "
+            "Choose an empty or new folder."
+        )
+        raise OptionError(msg)
+    wanted = _as_written(settings)
+    if previous is not None and previous != wanted and not overwrite:
+        msg = (
+            f"{str(out)!r} holds an audit with other settings: {_difference(previous, wanted)}. "
+            "Choose another --out, or give --overwrite to replace it."
+        )
+        raise OptionError(msg)
+
+
+def claim_folder(out: Path, settings: Mapping[str, Any], *, fresh: bool) -> None:
+    """Put the settings into a checked and locked folder and drop what they make stale.
+
+    Parameters
+    ----------
+    fresh
+        Forget what an earlier run of the same audit had finished.
+    """
+    wanted = _as_written(settings)
+    with writing_to(out):
+        (out / COMPLETE).unlink(missing_ok=True)
+        if fresh:
+            shutil.rmtree(out / "work", ignore_errors=True)
+        if read_settings(out) != wanted:
+            for name in OUTPUTS:
+                (out / name).unlink(missing_ok=True)
+            shutil.rmtree(out / "evidence", ignore_errors=True)
+    write_text(out / SETTINGS, to_toml(wanted), private=True)
+
+
+def read_settings(out: Path) -> dict[str, Any] | None:
+    """Return the settings of the audit in a folder, or None where there is none."""
+    path = out / SETTINGS
+    if not path.is_file():
+        return None
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+
+
+def to_toml(settings: Mapping[str, Any]) -> str:
+    """Write flat settings as TOML. JSON's strings, numbers and lists are TOML as they stand."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if value is not None]
+    return "# Settings of this audit: what its numbers depend on.\n" + "\n".join(lines) + "\n"
+
+
+def write_errors(out: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write `errors.csv`: every file that was left out, of all sets."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ERROR_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: _cell(row.get(key)) for key in ERROR_COLUMNS})
+    write_text(out / "errors.csv", text.getvalue(), private=True)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else safe_cell(value)
+
+
+def _as_written(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they come back from the file: without None, tuples as lists."""
+    values: dict[str, Any] = json.loads(json.dumps(settings))
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _difference(previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    changed = [
+        f"{key} was {previous.get(key)!r}, is {wanted.get(key)!r}"
+        for key in sorted({*previous, *wanted})
+        if previous.get(key) != wanted.get(key)
+    ]
+    return "; ".join(changed)

@@ -1,0 +1,94 @@
+"""The settings of an audit, and which of them can change a number."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from likeness.calibration import fewest_images
+from likeness.errors import OptionError
+from likeness.types import TRANSFORMS, Transform
+
+_NOT_A_SETTING = frozenset({"engine", "memory_bytes", "threads", "jobs"})
+"""Options that change the speed but no number."""
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """How an audit compares and decides. The defaults suit most sets."""
+
+    false_flag_rate: float = 0.01
+    """Accepted share of false flags among images that are no copies; in (0, 1)."""
+    threshold: float | None = None
+    """A score in (-1, 1) that replaces the calibrated threshold; marked "not calibrated"."""
+    patient_id: str = "auto"
+    """Rule that gives the patient of a training or test image."""
+    manifest: Path | None = None
+    """CSV for the rule ``column:NAME``."""
+    channels: tuple[str, ...] | None = None
+    """Names of the channels to compare; None for all but annotations."""
+    flips: bool = True
+    """Whether the eight flips and quarter turns are searched, or only the images as they are."""
+    top_k: int = 20
+    """Most correlated training images kept per image."""
+    top_patients: int = 64
+    """Patients kept per image at full size; at least 2."""
+    train_sample: int = 20_000
+    """Most training images that are compared with the other patients' training images."""
+    near_duplicate: float = 0.995
+    """r_ch at 64 x 64 from which two images of different people count as near-duplicates."""
+    max_contamination: float = 0.05
+    """Share of test images found among the training images above which the test set is not
+    used."""
+    evidence: int = 60
+    """Pairs in the report."""
+    max_skipped: float = 0.01
+    """Share of files that may be left out, per set."""
+    strict: bool = False
+    """Stop at the first file that cannot be used."""
+    seed: int = 0
+    """For the sample of training images."""
+    engine: str = "auto"
+    memory_bytes: int = 2 << 30
+    """Memory that a search may take."""
+    threads: int | None = None
+    """None for all cores."""
+    jobs: int = 1
+    """Processes that decode files."""
+
+    def __post_init__(self) -> None:
+        fewest_images(self.false_flag_rate)
+        _require(self.threshold is None or -1 < self.threshold < 1, "--threshold", self.threshold)
+        _require(self.top_k >= 1, "--top-k", self.top_k)
+        _require(self.top_patients >= 2, "--top-patients", self.top_patients)
+        _require(self.train_sample >= 1, "--train-sample", self.train_sample)
+        _require(self.evidence >= 0, "--evidence", self.evidence)
+        _require(0 <= self.max_skipped <= 1, "--max-skipped", self.max_skipped)
+        _require(0 < self.near_duplicate <= 1, "--near-duplicate", self.near_duplicate)
+        _require(self.jobs >= 1, "--jobs", self.jobs)
+
+    @property
+    def transforms(self) -> tuple[Transform, ...]:
+        """The transforms of the synthetic image that are searched."""
+        return TRANSFORMS if self.flips else ("identity",)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the options that can change a number, as JSON values."""
+        values = asdict(self)
+        if self.channels is not None:
+            values["channels"] = ",".join(self.channels)  # as the flag takes it
+        if self.manifest is not None:
+            values["manifest"] = str(self.manifest)
+        return {key: value for key, value in values.items() if key not in _NOT_A_SETTING}
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of all options."""
+        return tuple(field.name for field in fields(cls))
+
+
+def _require(condition: bool, flag: str, value: object) -> None:  # noqa: FBT001
+    if not condition:
+        msg = f"{flag} is {value}, which is out of range; see `likeness audit --help`."
+        raise OptionError(msg)

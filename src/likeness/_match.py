@@ -1,0 +1,117 @@
+"""Only the search: the most correlated references of every query, without any verdict."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from likeness._progress import SILENT, Progress
+from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
+from likeness.errors import ImageMismatchError
+from likeness.search import SearchOptions, SearchResult, matches_table, search, write_matches
+from likeness.types import TRANSFORMS, Images
+
+Given: TypeAlias = "ImageSet | Path | str | Images"
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The result of `find_matches`."""
+
+    table: pa.Table
+    """query_id, reference_id, rank, rank_mean, correlation, correlation_mean, transform."""
+    result: SearchResult
+    queries: ImageSet
+    references: ImageSet
+    accounts: dict[str, Accounting]
+
+
+def find_matches(
+    queries: Given,
+    references: Given,
+    *,
+    top_k: int = 20,
+    flips: bool = True,
+    patient_id: str = "auto",
+    out: Path | str | None = None,
+    engine: str = "auto",
+    memory_bytes: int = 2 << 30,
+    threads: int | None = None,
+    max_skipped: float = 0.01,
+    jobs: int = 1,
+    progress: Progress = SILENT,
+) -> Matched:
+    """Find the `top_k` most correlated reference images of every query image, exactly.
+
+    Parameters
+    ----------
+    queries, references
+        A folder of images, an image set, or an array (N, C, H, W); equal shapes and channels.
+    top_k
+        Matches kept per query and per definition of correlation; at least 1.
+    flips
+        Search the eight flips and quarter turns of the query too.
+    patient_id
+        Rule for the patients of the references.
+    out
+        Parquet file to write; None writes nothing. Beside it ``OUT.work`` keeps prepared images
+        and search states while the search runs, so that a killed run resumes.
+
+    Returns
+    -------
+    Matched
+        The table, the full `SearchResult`, and both sets.
+
+    Raises
+    ------
+    InputError
+        If images cannot be read or compared.
+    OptionError
+        If a setting is out of range.
+    """
+    options = SearchOptions(top_k=top_k, transforms=TRANSFORMS if flips else ("identity",))
+    with ExitStack() as stack:
+        work = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="likeness-")))
+            if out is None
+            else Path(f"{out}.work")
+        )
+        sets: dict[str, ImageSet] = {}
+        accounts: dict[str, Accounting] = {}
+        for role, given in (("queries", queries), ("references", references)):
+            prepare = PrepareOptions(
+                patient_id="none" if role == "queries" else patient_id,
+                max_skipped=max_skipped,
+                jobs=jobs,
+            )
+            sets[role], accounts[role] = as_image_set(
+                given, work=work / role, options=prepare, role=role, progress=progress
+            )
+        first, second = sets["queries"], sets["references"]
+        if (first.image_shape, first.dtype) != (second.image_shape, second.dtype):
+            msg = (
+                f"The queries are {first.image_shape} {first.dtype}, the references "
+                f"{second.image_shape} {second.dtype}. Prepare both with the same options."
+            )
+            raise ImageMismatchError(msg)
+        checkpoint = work / "search"
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        result = search(
+            first,
+            second,
+            options=options,
+            engine=engine,
+            memory_bytes=memory_bytes,
+            threads=threads,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
+        table = matches_table(result, first.image_ids, second.image_ids)
+        if out is not None:
+            write_matches(Path(out), table, metadata={"likeness_engine": result.engine})
+        return Matched(table, result, first, second, accounts)

@@ -1,0 +1,122 @@
+"""The verbs: name, module, one line, examples. The help and the documentation come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cyclopts import App
+
+from likeness._versions import package_version
+
+SUMMARY = """Do these synthetic medical images reproduce the patients they were made from?
+
+Start with `likeness demo`, then `likeness inspect FOLDER` on your own images."""
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 findings and --fail-on copies; 2 usage; 3 input; 4 no verdict possible; "
+    "5 done, some files left out and listed; 6 locked by another run; 7 cannot write; 70 a bug; "
+    "130 interrupted."
+)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command."""
+
+    name: str
+    target: str
+    summary: str
+    examples: tuple[str, ...]
+
+
+VERBS = (
+    Verb(
+        "demo",
+        "likeness.cli.demo:demo",
+        "Show the whole job on artificial patients, offline, in under a minute.",
+        ("likeness demo", "likeness demo --out my-demo --seed 7"),
+    ),
+    Verb(
+        "doctor",
+        "likeness.cli.doctor:doctor",
+        "Report what this machine can do: engines, memory, decoders, versions.",
+        ("likeness doctor", "likeness doctor --json"),
+    ),
+    Verb(
+        "inspect",
+        "likeness.cli.inspect:inspect",
+        "Say what would be read from a folder: formats, shapes, patients, problems.",
+        ("likeness inspect train/", "likeness inspect train/ --patient-id 'regex:(P[0-9]+)_'"),
+    ),
+    Verb(
+        "prepare",
+        "likeness.cli.prepare:app",
+        "Turn files into an image set: `brats`, `cxr` or `images`.",
+        (
+            "likeness prepare brats BraTS2020/ --out sets --test-patients 56",
+            "likeness prepare cxr chest_xray/train --out sets --test-patients 0.2",
+            "likeness prepare images synthetic/ --out sets/synthetic",
+        ),
+    ),
+    Verb(
+        "match",
+        "likeness.cli.match:match",
+        "Find the most correlated reference images of every query image. No verdict.",
+        (
+            "likeness match --queries synthetic/ --references train/ --out matches.parquet",
+        ),
+    ),
+    Verb(
+        "audit",
+        "likeness.cli.audit:audit",
+        "Search every synthetic image among all training images; verdict and report.",
+        (
+            "likeness audit --train sets/train --test sets/test --synthetic synthetic/ --out audit",
+            "likeness audit --train train/ --synthetic synthetic/ --out audit --dry-run",
+            "likeness audit --config audit/settings.toml --out again",
+        ),
+    ),
+    Verb(
+        "report",
+        "likeness.cli.report:report",
+        "Write the report of an audit again, from its saved results.",
+        ("likeness report --audit audit",),
+    ),
+    Verb(
+        "verify",
+        "likeness.cli.verify:verify",
+        "Check every byte of an image set against its checksums.",
+        ("likeness verify sets/train",),
+    ),
+    Verb(
+        "cite",
+        "likeness.cli.cite:cite",
+        "Print the methods paragraph and the citation of an audit.",
+        ("likeness cite --audit audit",),
+    ),
+)
+
+
+def build_app() -> App:
+    """Return the command-line application; no verb is imported yet."""
+    app = App(
+        name="likeness",
+        help=SUMMARY,
+        help_epilogue=EXIT_CODES,
+        help_format="plaintext",
+        version=package_version("likeness"),
+        version_format="plaintext",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for position, verb in enumerate(VERBS):
+        app.command(
+            verb.target,
+            name=verb.name,
+            help=verb.summary,
+            sort_key=position,
+            help_epilogue="Examples:\n\n" + "\n\n".join(f"  {line}" for line in verb.examples),
+        )
+    return app

@@ -1,0 +1,222 @@
+"""`likeness audit`."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from likeness._audit import AuditOptions, plan_audit
+from likeness._audit import audit as run_audit
+from likeness._findings import Findings, SetSummary
+from likeness.cli._console import remark, say
+from likeness.cli._options import Output, bytes_from, names_from, share_from
+
+FOUND, NO_VERDICT, SOME_LEFT_OUT = 1, 4, 5
+
+
+def audit(
+    *,
+    train: Path,
+    synthetic: Path,
+    out: Path,
+    test: Path | None = None,
+    false_flag_rate: float = 0.01,
+    threshold: float | None = None,
+    patient_id: str = "auto",
+    manifest: Path | None = None,
+    channels: str | None = None,
+    flips: bool = True,
+    top_k: int = 20,
+    top_patients: int = 64,
+    train_sample: int = 20_000,
+    near_duplicate: float = 0.995,
+    max_contamination: float = 0.05,
+    evidence: int = 60,
+    max_skipped: str = "1%",
+    strict: bool = False,
+    seed: int = 0,
+    engine: str = "auto",
+    memory: str = "2GiB",
+    threads: int | None = None,
+    jobs: int = 1,
+    fail_on: Annotated[Literal["copies"] | None, Parameter(show_choices=True)] = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    fresh: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> int:
+    """Search every synthetic image among all training images; write verdict and report.
+
+    The same command resumes after an interruption. Everything stays on this machine.
+
+    Parameters
+    ----------
+    train
+        Images the generator was trained on: a folder, or a set made by `likeness prepare`.
+    synthetic
+        Images to be judged.
+    out
+        Folder for findings, tables and the report; never inside an input.
+    test
+        Images of patients held out from the training: the honest baseline. Without it the
+        training images of other patients serve.
+    false_flag_rate
+        Share of innocent images that may be flagged, between 0 and 1.
+    threshold
+        A fixed score instead of the calibrated one; the report says "not calibrated".
+    patient_id
+        Rule for the patient of an image: auto, none, parent-folder, bids, filename:brats,
+        filename:cxr, regex:(...), column:NAME.
+    manifest
+        CSV file for column:NAME.
+    channels
+        Channels to compare, for example t1,flair; without it all but annotations.
+    flips
+        Search the eight flips and quarter turns too.
+    top_k
+        Most correlated training images kept per synthetic image.
+    top_patients
+        Patients kept per synthetic image at full size.
+    train_sample
+        Most training images that are compared with other patients' training images.
+    near_duplicate
+        Correlation from which images of different people count as almost equal.
+    max_contamination
+        Share of test images found in train above which the test set is not used.
+    evidence
+        Pairs shown in the report.
+    max_skipped
+        Share of files per set that may be left out; above it the run stops.
+    strict
+        Stop at the first file that cannot be used.
+    seed
+        For the sample of training images.
+    engine
+        auto, or the name of an engine that `likeness doctor` lists.
+    memory
+        Memory that the search may take, for example 2GiB.
+    threads
+        Processor cores for the search; all by default.
+    jobs
+        Processes that decode files.
+    fail_on
+        Leave with exit code 1 if copies are found.
+    dry_run
+        Read headers only; print the plan and the forecast, write nothing.
+    fresh
+        Compute everything anew instead of resuming.
+    overwrite
+        Replace an audit with other settings in the same folder.
+    """
+    options = AuditOptions(
+        false_flag_rate=false_flag_rate,
+        threshold=threshold,
+        patient_id=patient_id,
+        manifest=manifest,
+        channels=names_from(channels),
+        flips=flips,
+        top_k=top_k,
+        top_patients=top_patients,
+        train_sample=train_sample,
+        near_duplicate=near_duplicate,
+        max_contamination=max_contamination,
+        evidence=evidence,
+        max_skipped=share_from(max_skipped, "--max-skipped"),
+        strict=strict,
+        seed=seed,
+        engine=engine,
+        memory_bytes=bytes_from(memory, "--memory"),
+        threads=threads,
+        jobs=jobs,
+    )
+    if dry_run:
+        plan = plan_audit(train, synthetic, test, out=out, options=options)
+        if output.json:
+            say(json_module.dumps(plan.to_dict(), indent=2, sort_keys=True))
+        else:
+            say(*plan.describe())
+        return 0
+    findings = run_audit(
+        train,
+        synthetic,
+        test,
+        out=out,
+        options=options,
+        overwrite=overwrite,
+        fresh=fresh,
+        progress=output.make_progress(),
+    )
+    if output.json:
+        say(json_module.dumps(findings.to_dict(), indent=2, sort_keys=True))
+    else:
+        say(*terminal_block(findings, out))
+    if not output.quiet and findings.verdict.code == "INCONCLUSIVE":
+        remark("No verdict is possible (exit code 4): " + " ".join(findings.verdict.reasons))
+    return exit_code(findings, fail_on_copies=fail_on == "copies")
+
+
+def exit_code(findings: Findings, *, fail_on_copies: bool) -> int:
+    """Return the exit code: 1 outranks 4 outranks 5."""
+    if fail_on_copies and findings.verdict.code == "COPIES_FOUND":
+        return FOUND
+    if findings.verdict.code == "INCONCLUSIVE":
+        return NO_VERDICT
+    return SOME_LEFT_OUT if any(row.num_skipped for row in findings.sets) else 0
+
+
+def terminal_block(findings: Findings, out: Path) -> list[str]:
+    """Return the end state of an audit as lines of at most 80 columns where names allow."""
+    counts, provenance = findings.counts, findings.provenance
+    read = ", ".join(
+        f"{row.role} {row.num_images}"
+        + (f" of {row.num_patients} patients" if row.num_patients else "")
+        for row in findings.sets
+    )
+    lines = [
+        f"likeness {provenance.versions['likeness']}   run {provenance.run_id}   "
+        f"engine {provenance.engine} ({provenance.engine_check})",
+        f"read       {read}",
+    ]
+    lines += [f"           {_files(row)}" for row in findings.sets]
+    for row in findings.distributions:
+        if row.median_score is None:
+            continue
+        lines.append(
+            f"{row.comparison.replace('->', ' -> '):<20} median r {row.median_correlation:.4f}   "
+            f"99 % {row.quantile_99_correlation:.4f}   max {row.maximum_correlation:.4f}"
+        )
+    if findings.baseline.threshold is not None:
+        lines.append(
+            f"threshold  score {findings.baseline.threshold:.4f} from "
+            f"{findings.baseline.comparison} ({findings.baseline.num_images} images of "
+            f"{findings.baseline.num_patients} patients)"
+        )
+    lines.append("")
+    lines.append(findings.verdict.code.replace("_", " "))
+    if findings.baseline.threshold is not None:
+        lines.append(
+            f"  {counts.flagged} of {counts.synthetic} synthetic images flagged "
+            f"(expected by chance: {counts.expected:.1f})"
+        )
+    if findings.patients:
+        worst = findings.patients[0]
+        lines.append(
+            f"  {counts.patients} of {counts.train_patients} training patients affected; most: "
+            f"{worst.patient_id}, {worst.num_copies} images"
+        )
+    lines += [f"  {reason}" for reason in findings.verdict.reasons]
+    lines += [
+        "",
+        f"wrote {out / 'report-INTERNAL.html'} (training images inside: do not share)",
+        f"      {out / 'summary.html'} (numbers only)",
+        f"cite  likeness cite --audit {out}",
+        f"next  open {out / 'report-INTERNAL.html'} in a browser and look at the pairs",
+    ]
+    return lines
+
+
+def _files(row: SetSummary) -> str:
+    return f"{row.role}: found {row.num_found} = {row.num_used} used + {row.num_left_out} left out"

@@ -1,0 +1,227 @@
+"""The whole audit on small made-up sets: what it finds, what it writes, how it fails."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+
+import jsonschema
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.audit.conftest import image_set, slices_of
+
+import likeness
+from likeness import AuditOptions, ImageSet
+from likeness.errors import ImageMismatchError, LockedError, OptionError
+
+FILES = {
+    "COMPLETE",
+    "CITATION.md",
+    "baseline.parquet",
+    "errors.csv",
+    "findings.json",
+    "images.parquet",
+    "matches.parquet",
+    "patients.parquet",
+    "report-INTERNAL.html",
+    "settings.toml",
+    "summary.html",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, train, test, innocent, planted):
+    out = tmp_path_factory.mktemp("finished") / "audit"
+    synthetic = np.concatenate([innocent[:200], planted[0], innocent[200:]])
+    findings = likeness.audit(train, synthetic, test, out=out)
+    return findings, out
+
+
+def test_every_planted_copy_is_found_with_its_image_and_its_orientation(finished, train, planted):
+    findings, _ = finished
+    _, rows, transforms = planted
+    found = {copy.image_id: copy for copy in findings.copies}
+    ids = sorted(found)  # rows of an array are named in order
+    planted_ids = [f for f in ids if found[f].match_id in {train.image_ids[r] for r in rows}]
+    assert len(planted_ids) == 5
+    by_match = {copy.match_id: copy for copy in findings.copies}
+    for row, transform in zip(rows, transforms, strict=True):
+        copy = by_match[train.image_ids[row]]
+        assert copy.transform == transform
+        assert copy.patient_id == train.patient_ids[row]
+    assert findings.verdict.code == "COPIES_FOUND"
+
+
+def test_correlations_of_copies_are_those_of_the_two_images(finished, train, planted):
+    """Compared with numpy.corrcoef of the very pixels."""
+    findings, _ = finished
+    copies, rows, _ = planted
+    exact = next(c for c in findings.copies if c.match_id == train.image_ids[rows[0]])
+    assert exact.correlation == 1.0
+    noisy = next(c for c in findings.copies if c.match_id == train.image_ids[rows[1]])
+    first, second = copies[1].astype(float), train.take([rows[1]])[0].astype(float)
+    assert noisy.correlation == pytest.approx(
+        np.corrcoef(first.ravel(), second.ravel())[0, 1], abs=1e-12
+    )
+    channels = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(first, second, strict=True)]
+    assert noisy.correlation_per_channel == pytest.approx(channels, abs=1e-12)
+    assert noisy.correlation_mean == pytest.approx(np.mean(channels), abs=1e-12)
+
+
+def test_counts_add_up_and_expected_stands_beside_found(finished):
+    findings, _ = finished
+    counts = findings.counts
+    assert (counts.synthetic, counts.train, counts.test) == (305, 150, 125)
+    assert counts.expected == pytest.approx(0.01 * 305)
+    assert counts.flagged == len(findings.copies)
+    assert counts.patients == len(findings.patients) == len({c.patient_id for c in findings.copies})
+    assert sum(leak.num_copies for leak in findings.patients) == counts.flagged
+    assert counts.pairs == 305 * 150
+    assert findings.baseline.comparison == "test->train"
+    assert findings.baseline.num_images == 125
+
+
+def test_all_outputs_are_there_private_and_follow_their_schema(finished):
+    findings, out = finished
+    assert {path.name for path in out.iterdir() if path.is_file()} - {".lock"} == FILES
+    for name in FILES - {"summary.html", "COMPLETE"}:
+        assert stat.S_IMODE((out / name).stat().st_mode) & 0o077 == 0, name
+    content = json.loads((out / "findings.json").read_text())
+    jsonschema.validate(content, likeness.findings_schema())
+    assert likeness.Findings.read(out) == findings
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**content, "counts": {}}, likeness.findings_schema())
+
+
+def test_the_tables_agree_with_the_findings(finished):
+    findings, out = finished
+    images = pq.read_table(out / "images.parquet").to_pylist()
+    assert len(images) == findings.counts.synthetic
+    flagged = {row["image_id"] for row in images if row["flagged"]}
+    assert flagged == {copy.image_id for copy in findings.copies}
+    assert all((row["score"] > findings.baseline.threshold) == row["flagged"] for row in images)
+    matches = pq.read_table(out / "matches.parquet").to_pylist()
+    best = {row["query_id"]: row for row in matches if row["rank"] == 1}
+    assert {key: row["correlation"] for key, row in best.items()} == {
+        row["image_id"]: row["correlation"] for row in images
+    }
+    baseline = pq.read_table(out / "baseline.parquet").to_pylist()
+    assert {row["comparison"] for row in baseline} == {
+        "test->train",
+        "train->train",
+        "synthetic->test",
+    }
+    with (out / "errors.csv").open() as stream:
+        assert list(csv.DictReader(stream)) == []
+
+
+def test_the_evidence_lies_on_the_training_image(finished):
+    findings, out = finished
+    pairs = json.loads((out / "evidence" / "pairs.json").read_text())
+    arrays = np.load(out / "evidence" / "pairs.npz", allow_pickle=False)
+    assert [pair["image_id"] for pair in pairs[: len(findings.copies)]] == [
+        copy.image_id for copy in findings.copies
+    ]
+    for row, pair in enumerate(pairs):
+        r = np.corrcoef(
+            arrays["synthetic"][row].astype(float).ravel(),
+            arrays["train"][row].astype(float).ravel(),
+        )[0, 1]
+        assert r == pytest.approx(pair["correlation"], abs=1e-12)
+
+
+def test_the_same_audit_again_gives_the_same_findings(finished, train, test, innocent, planted):
+    findings, out = finished
+    before = (out / "matches.parquet").read_bytes()
+    synthetic = np.concatenate([innocent[:200], planted[0], innocent[200:]])
+    again = likeness.audit(train, synthetic, test, out=out)
+    assert again.copies == findings.copies
+    assert again.provenance.run_id == findings.provenance.run_id
+    assert (out / "matches.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "options", [{"memory_bytes": 300 << 20}, {"threads": 1}, {"engine": "numpy"}]
+)
+def test_memory_threads_and_engine_change_no_number(
+    finished, train, test, innocent, planted, options
+):
+    findings, _ = finished
+    synthetic = np.concatenate([innocent[:200], planted[0], innocent[200:]])
+    other = likeness.audit(train, synthetic, test, options=AuditOptions(**options))
+    assert other.copies == findings.copies
+    assert other.baseline == findings.baseline
+    assert other.distributions == findings.distributions
+
+
+def test_train_and_test_are_not_interchangeable(finished, train, test, innocent, planted):
+    """With the sets swapped the planted copies are copies of test images: not of training ones."""
+    synthetic = np.concatenate([innocent[:200], planted[0], innocent[200:]])
+    swapped = likeness.audit(test, synthetic, train)
+    assert not {c.match_id for c in swapped.copies} & set(train.image_ids)
+    assert swapped.verdict.code != "COPIES_FOUND"
+
+
+def test_innocent_images_alone_are_no_finding(train, test, innocent):
+    findings = likeness.audit(train, innocent, test)
+    assert findings.verdict.code in {"NO_COPY_DETECTED", "INCONCLUSIVE"}
+    assert findings.counts.flagged <= 8
+
+
+def test_without_a_test_set_the_verdict_says_copies_only(train, innocent, planted):
+    findings = likeness.audit(train, np.concatenate([innocent, planted[0]]))
+    assert findings.baseline.comparison == "train->train"
+    assert findings.verdict.code == "COPIES_FOUND"
+    assert "copies only" in findings.verdict.sentence
+
+
+def test_a_test_set_full_of_training_images_is_not_used(train, innocent, planted):
+    spoilt = image_set([*range(100, 120), 0, 1, 2], prefix="t")
+    findings = likeness.audit(train, np.concatenate([innocent, planted[0]]), spoilt)
+    assert findings.baseline.comparison == "train->train"
+    assert "15 of 115" in findings.baseline.reason
+    assert any(c.name == "Test set" and c.status == "FAIL" for c in findings.checks)
+    assert findings.duplicates_total >= 15
+    assert findings.verdict.code == "COPIES_FOUND"
+
+
+def test_without_any_baseline_there_is_no_verdict(innocent):
+    one = ImageSet.from_arrays(slices_of(1, 5), patient_ids=["p"] * 5)
+    findings = likeness.audit(one, innocent)
+    assert findings.verdict.code == "INCONCLUSIVE"
+    assert findings.baseline.threshold is None
+    assert not findings.copies
+
+
+def test_without_patient_ids_a_clearance_is_refused(innocent):
+    train = ImageSet.from_arrays(np.concatenate([slices_of(p, 1) for p in range(400, 550)]))
+    findings = likeness.audit(train, innocent)
+    assert findings.verdict.code != "NO_COPY_DETECTED"
+
+
+def test_a_constant_synthetic_image_is_listed_and_never_ranked(train, test, innocent):
+    flat = np.full((1, 2, 64, 64), 9, dtype=np.uint8)
+    findings = likeness.audit(train, np.concatenate([innocent, flat]), test)
+    assert findings.counts.undefined == 1
+    assert len(findings.undefined_ids) == 1
+    assert not {c.image_id for c in findings.copies} & set(findings.undefined_ids)
+
+
+def test_differing_shapes_are_refused_with_a_table(train):
+    with pytest.raises(ImageMismatchError, match=r"train +2x64x64.*\n +synthetic +1x64x64"):
+        likeness.audit(train, np.zeros((3, 1, 64, 64), dtype=np.uint8))
+
+
+def test_a_channel_that_is_not_there_is_named(train, innocent):
+    with pytest.raises(OptionError, match="'flair'"):
+        likeness.audit(train, innocent, options=AuditOptions(channels=("flair",)))
+
+
+def test_two_runs_in_one_folder(train, innocent, tmp_path):
+    from likeness._files import folder_lock
+
+    likeness.audit(train, innocent[:120], out=tmp_path / "audit")
+    with folder_lock(tmp_path / "audit"), pytest.raises(LockedError):
+        likeness.audit(train, innocent[:120], out=tmp_path / "audit")
