@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from likeness.calibration import Threshold, calibrate, decide
-from likeness.calibration.decision import FEWEST_SYNTHETIC
+from likeness.calibration import calibrate, decide
+from likeness.calibration.decision import FEWEST_SYNTHETIC, chance_of_at_least
 
 
 @pytest.fixture
@@ -28,23 +28,23 @@ def innocent(count):
 def test_one_near_duplicate_among_a_thousand_is_found(baseline, threshold):
     scores = innocent(1000)
     scores[17] = 0.9990
-    decision = decide(scores, threshold, baseline)
+    decision = decide(scores, threshold, baseline, num_patients=400)
     assert decision.code == "COPIES_FOUND"
     assert decision.flagged.nonzero()[0].tolist() == [17]
     assert decision.certain.nonzero()[0].tolist() == [17]
 
 
-def test_a_near_duplicate_below_the_highest_baseline_image_is_not_certain(threshold, baseline):
+def test_a_near_duplicate_below_the_highest_baseline_image_is_not_certain(threshold, baseline, num_patients=400):
     scores = innocent(1000)
     scores[17] = 0.9960
     odd = np.append(baseline, 0.9999)
-    assert not decide(scores, threshold, odd).certain.any()
+    assert not decide(scores, threshold, odd, num_patients=400).certain.any()
 
 
 def test_many_flags_are_a_finding_without_any_near_duplicate(baseline, threshold):
     scores = innocent(1000)
     scores[:60] = 0.95
-    decision = decide(scores, threshold, baseline)
+    decision = decide(scores, threshold, baseline, num_patients=400)
     assert decision.code == "COPIES_FOUND"
     assert int(decision.flagged.sum()) == 60
     assert not decision.certain.any()
@@ -54,20 +54,20 @@ def test_many_flags_are_a_finding_without_any_near_duplicate(baseline, threshold
 def test_as_many_flags_as_chance_gives_are_not_a_finding(baseline, threshold):
     scores = innocent(1000)
     scores[:10] = 0.95
-    decision = decide(scores, threshold, baseline)
+    decision = decide(scores, threshold, baseline, num_patients=400)
     assert decision.code == "INCONCLUSIVE"
     assert "chance" in decision.reasons[0]
 
 
 def test_no_flag_and_enough_images_is_no_copy_detected(baseline, threshold):
-    assert decide(innocent(FEWEST_SYNTHETIC), threshold, baseline).code == "NO_COPY_DETECTED"
-    few = decide(innocent(FEWEST_SYNTHETIC - 1), threshold, baseline)
+    assert decide(innocent(FEWEST_SYNTHETIC), threshold, baseline, num_patients=400).code == "NO_COPY_DETECTED"
+    few = decide(innocent(FEWEST_SYNTHETIC - 1), threshold, baseline, num_patients=400)
     assert few.code == "INCONCLUSIVE"
     assert "too few" in few.reasons[0]
 
 
 def test_without_a_baseline_nothing_can_be_said():
-    decision = decide(innocent(1000), None, np.empty(0), why_no_baseline="No real images.")
+    decision = decide(innocent(1000), None, np.empty(0), num_patients=0, why_no_baseline="No real images.")
     assert decision.code == "INCONCLUSIVE"
     assert decision.reasons == ("No real images.",)
     assert not decision.flagged.any()
@@ -75,20 +75,38 @@ def test_without_a_baseline_nothing_can_be_said():
 
 def test_an_image_without_a_score_is_neither_flagged_nor_counted(baseline, threshold):
     scores = np.append(innocent(400), [math.nan, 0.999])
-    decision = decide(scores, threshold, baseline)
+    decision = decide(scores, threshold, baseline, num_patients=400)
     assert decision.flagged.tolist()[-2:] == [False, True]
     assert decision.expected == pytest.approx(4.01)
 
 
-def test_the_probability_is_the_binomial_tail(baseline):
+def test_few_people_behind_the_threshold_make_many_flags_possible(baseline, threshold):
+    """The same 60 flags: a finding with 400 people, none with 10."""
+    scores = innocent(1000)
+    scores[:60] = 0.95
+    few = decide(scores, threshold, baseline, num_patients=10)
+    assert few.code == "INCONCLUSIVE"
+    assert "10 patients" in few.reasons[0]
+
+
+def test_the_chance_is_that_of_a_simulation_with_one_value_per_patient():
+    """Draw K values, take the threshold, draw new images, count: no formula is used."""
+    rng = np.random.default_rng(11)
+    patients, images, rounds = 50, 80, 20_000
+    highest = np.sort(rng.uniform(size=(rounds, patients)), axis=1)[:, -2]  # a = floor(0.05 * 51)
+    flags = (rng.uniform(size=(rounds, images)) > highest[:, None]).sum(axis=1)
+    for number in (1, 3, 6, 10):
+        expected = chance_of_at_least(number, images, rate=0.05, num_patients=patients)
+        assert (flags >= number).mean() == pytest.approx(expected, abs=0.012)
+
+
+def test_with_very_many_people_the_chance_is_the_binomial_tail():
     """Compared with the sum over all counts below, term by term."""
-    scores = innocent(50)
-    scores[:3] = 0.99
-    decision = decide(scores, Threshold(0.95, 0.04, 1000), baseline)
     below = sum(math.comb(50, k) * 0.04**k * 0.96 ** (50 - k) for k in range(3))
-    assert decision.chance == pytest.approx(1 - below, rel=1e-9)
+    many = chance_of_at_least(3, 50, rate=0.04, num_patients=10**7)
+    assert many == pytest.approx(1 - below, rel=1e-3)
 
 
 def test_a_score_equal_to_the_threshold_is_not_flagged(baseline, threshold):
     scores = np.full(400, threshold.value)
-    assert not decide(scores, threshold, baseline).flagged.any()
+    assert not decide(scores, threshold, baseline, num_patients=400).flagged.any()

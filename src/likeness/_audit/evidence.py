@@ -102,7 +102,7 @@ def write_evidence(
         arrays = {name: np.stack(images) for name, images in columns.items()}
         arrays.update({name: np.array(values) for name, values in has.items()})
         with atomic_write(folder / "pairs.npz", private=True) as stream:
-            np.savez(stream, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+            np.savez(stream, allow_pickle=False, **arrays)
     write_json(folder / "pairs.json", records, private=True)
 
 

@@ -155,6 +155,7 @@ def _audit_into(
         compared.synthetic.score,
         yardstick.threshold,
         yardstick.scores,
+        num_patients=yardstick.baseline.num_patients,
         why_no_baseline=yardstick.baseline.reason,
     )
     records = _write_pictures(folder, inputs, compared, decision, yardstick, options)

@@ -90,7 +90,7 @@ def _per_image(highest: Highest, flagged: Flags, references: ImageSet) -> pa.Tab
 
 
 def _patient(references: ImageSet, index: int) -> str:
-    return references.patient_names[references.patient_codes[index]]
+    return str(references.patient_names[references.patient_codes[index]])
 
 
 def _floats(values: Floats) -> Any:  # noqa: ANN401 - a pyarrow array

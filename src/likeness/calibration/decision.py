@@ -3,10 +3,17 @@
 An image is flagged when its score is above the threshold. Chance alone flags about
 `false_flag_rate` of any images, so flags are not yet copies: the verdict compares the number
 flagged with the number expected.
+
+How far chance can go depends on how many *people* stand behind the threshold, not on how many
+images: the slices of one patient rise and fall together. A threshold from K patients is treated as
+if each had given one value. The share of new images above it then follows a Beta distribution (that
+of an order statistic), and the number of flags a beta-binomial one. With the binomial distribution,
+which forgets this, 25 patients with five slices each gave "copies found" where there were none.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +44,8 @@ class Decision:
     expected: float
     """Flags that chance alone would give."""
     chance: float
-    """Probability of at least as many flags if no image were a copy and images were
-    independent; 1 where there is no threshold."""
+    """Probability of at least as many flags if no image were a copy, with one observation per
+    baseline patient; 1 where there is no threshold."""
     certain: Flags
     """(n,) flagged, above every baseline image, and as close as near-duplicates are."""
     code: VerdictCode
@@ -51,6 +58,7 @@ def decide(
     threshold: Threshold | None,
     baseline: Floats,
     *,
+    num_patients: int,
     why_no_baseline: str = "",
 ) -> Decision:
     """Flag images and choose the verdict.
@@ -63,6 +71,8 @@ def decide(
         None where there is no usable baseline.
     baseline
         (b,) decision scores of the baseline images; empty where there is none.
+    num_patients
+        People behind the baseline images.
     why_no_baseline
         The reason that is given when `threshold` is None.
 
@@ -87,7 +97,9 @@ def decide(
     certain = flagged & (comparable > highest) & (comparable >= NEAR_DUPLICATE)
     num_flagged, num_certain = int(flagged.sum()), int(certain.sum())
     expected = threshold.false_flag_rate * num_images
-    chance = _chance_of_at_least(num_flagged, num_images, threshold.false_flag_rate)
+    chance = chance_of_at_least(
+        num_flagged, num_images, rate=threshold.false_flag_rate, num_patients=num_patients
+    )
 
     reasons: list[str] = []
     code: VerdictCode
@@ -99,7 +111,8 @@ def decide(
     if num_flagged > expected and chance < CHANCE_LEVEL:
         reasons.append(
             f"{num_flagged} {_images(num_flagged)} above the threshold where {expected:.1f} were "
-            f"expected by chance; as many or more have a probability of {chance:.2g}."
+            f"expected by chance; as many or more have a probability of {chance:.2g}, given the "
+            f"{num_patients} patients behind the threshold."
         )
     if reasons:
         code = "COPIES_FOUND"
@@ -107,7 +120,8 @@ def decide(
         code = "INCONCLUSIVE"
         reasons.append(
             f"{num_flagged} {_images(num_flagged)} above the threshold, about as many as chance "
-            f"alone gives ({expected:.1f}). Look at the pairs; more synthetic images would tell."
+            f"alone can give ({expected:.1f} expected, from {num_patients} patients). Look at the "
+            "pairs; more held-out patients would tell."
         )
     elif num_images < FEWEST_SYNTHETIC:
         code = "INCONCLUSIVE"
@@ -121,11 +135,27 @@ def decide(
     return Decision(flagged, expected, chance, certain, code, tuple(reasons))
 
 
+def chance_of_at_least(flags: int, images: int, *, rate: float, num_patients: int) -> float:
+    """Return the probability of at least `flags` flags among `images` that are no copies.
+
+    The threshold counts as the r-th smallest of K = `num_patients` values, r = K + 1 - a and
+    a = floor(rate (K + 1)), at least 1. The share of new images above it is Beta(a, r), so the
+    number of flags is beta-binomial.
+
+    Parameters
+    ----------
+    rate
+        False-flag rate of the threshold, in (0, 1).
+    num_patients
+        At least 1.
+
+    Source: order statistics; David, Nagaraja 2003, section 2.5 (tolerance intervals).
+    """
+    from scipy.stats import betabinom  # here: it takes most of a second to import
+
+    above = max(1, math.floor(rate * (num_patients + 1) + 1e-9))
+    return float(betabinom.sf(flags - 1, images, above, num_patients + 1 - above))
+
+
 def _images(number: int) -> str:
     return "image is" if number == 1 else "images are"
-
-
-def _chance_of_at_least(successes: int, trials: int, rate: float) -> float:
-    from scipy.stats import binom  # here: it takes most of a second to import
-
-    return float(binom.sf(successes - 1, trials, rate))
