@@ -98,8 +98,7 @@ def run_demo(
             (real, range(everyone)),
             (others, range(everyone, everyone + INNOCENT_PATIENTS)),
         ):
-            for _ in write_brats(folder, seed=seed, patients=patients, num_slices=SLICES):
-                task.advance()
+            write_brats(folder, seed=seed, patients=patients, num_slices=SLICES, task=task)
     options = BratsOptions(channels=CHANNELS)
     split = SplitRule(test_patients=TEST_PATIENTS, seed=seed)
     sets = prepare_brats(

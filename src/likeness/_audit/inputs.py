@@ -33,6 +33,8 @@ class Inputs:
     """Per role, what became of every file."""
     channels: tuple[int, ...]
     """The channels that are compared."""
+    unnamed: tuple[str, ...] = ()
+    """Roles whose files do not name their channels."""
 
     def items(self) -> list[tuple[str, ImageSet]]:
         """Return (role, set) for the sets that are there."""
@@ -74,19 +76,32 @@ def open_inputs(
         sets[role], accounts[role] = as_image_set(
             given, work=work / role, options=prepare, role=role, progress=progress
         )
-    inputs = Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, ())
-    refuse_mismatch(inputs)
-    channels = choose_channels(inputs.train, options.channels)
-    return Inputs(inputs.train, inputs.synthetic, inputs.test, accounts, channels)
+    given_sets = Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, (), ())
+    refuse_mismatch(given_sets)
+    unnamed = tuple(role for role, images in sets.items() if is_unnamed(images.channels))
+    names = next(
+        (images.channels for images in sets.values() if not is_unnamed(images.channels)), None
+    )
+    if names is not None:
+        sets = {role: images.rename_channels(names) for role, images in sets.items()}
+    channels = choose_channels(sets["train"], options.channels)
+    return Inputs(
+        sets["train"], sets["synthetic"], sets.get("test"), accounts, channels, unnamed
+    )
 
 
 def refuse_mismatch(inputs: Inputs) -> None:
-    """Raise unless all sets have the same image shape, channels and number type."""
+    """Raise unless all sets have the same image shape, channels and number type.
+
+    Arrays and single pictures have no names for their channels; they are taken to be in the order
+    of the others, and a check says so.
+    """
     kinds = {
         role: (images.image_shape, images.channels, str(images.dtype))
         for role, images in inputs.items()
     }
-    if len(set(kinds.values())) == 1:
+    named = {names for _, names, _ in kinds.values() if not is_unnamed(names)}
+    if len({(shape, dtype) for shape, _, dtype in kinds.values()}) == 1 and len(named) <= 1:
         return
     table = "\n".join(
         f"  {role:<10} {'x'.join(map(str, shape))}  {dtype}  channels {', '.join(names)}"
@@ -100,10 +115,35 @@ def refuse_mismatch(inputs: Inputs) -> None:
     raise ImageMismatchError(msg)
 
 
+def is_unnamed(channels: tuple[str, ...]) -> bool:
+    """Whether the names of the channels are only those that any picture gets."""
+    return channels in {("grey",), ("red", "green", "blue")} or all(
+        name.startswith("channel_") for name in channels
+    )
+
+
+def channel_checks(inputs: Inputs) -> list[Check]:
+    """Say whether the order of the channels is known in all sets, where there are several."""
+    names = inputs.train.channels
+    if len(names) == 1:
+        return []
+    if not inputs.unnamed or len(inputs.unnamed) == len(inputs.items()):
+        return [Check("Same channels", "PASS", f"{', '.join(names)} in all sets")]
+    return [
+        Check(
+            "Same channels",
+            "WARN",
+            f"{' and '.join(inputs.unnamed)}: the files do not name their channels; taken to be "
+            f"{', '.join(names)}, in this order",
+            "Make sure of the order: a copy with channels in another order is not found.",
+        )
+    ]
+
+
 def choose_channels(train: ImageSet, names: tuple[str, ...] | None) -> tuple[int, ...]:
     """Return the indices of the channels to compare: those named, or all but annotations."""
     if names is None:
-        annotations = set(train.record.get("annotation_channels", ()))
+        annotations = train.annotation_channels
         chosen = tuple(i for i, name in enumerate(train.channels) if name not in annotations)
         return chosen or tuple(range(len(train.channels)))
     unknown = [name for name in names if name not in train.channels]

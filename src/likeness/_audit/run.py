@@ -35,7 +35,14 @@ from likeness._audit.duplicates import (
 )
 from likeness._audit.evidence import describe_pair, pair_of, worst_first, write_evidence
 from likeness._audit.folder import COMPLETE, check_folder, claim_folder, write_errors
-from likeness._audit.inputs import Given, Inputs, intensity_checks, open_inputs, summarise
+from likeness._audit.inputs import (
+    Given,
+    Inputs,
+    channel_checks,
+    intensity_checks,
+    open_inputs,
+    summarise,
+)
 from likeness._audit.methods import citation_document, methods_paragraph
 from likeness._audit.options import AuditOptions
 from likeness._audit.tables import baseline_table, images_table, patients_table, write_table
@@ -192,6 +199,7 @@ def _audit_into(
         checks=[
             *baseline_checks(yardstick, compared.test),
             *data_checks(inputs, duplicates, compared.synthetic, counts),
+            *channel_checks(inputs),
             *intensity_checks(inputs),
         ],
         duplicates=duplicates[:LISTED_DUPLICATES],

@@ -27,6 +27,8 @@ class Verb:
     target: str
     summary: str
     examples: tuple[str, ...]
+    is_group: bool = False
+    """Whether it has verbs of its own and states its help itself."""
 
 
 VERBS = (
@@ -57,6 +59,7 @@ VERBS = (
             "likeness prepare cxr chest_xray/train --out sets --test-patients 0.2",
             "likeness prepare images synthetic/ --out sets/synthetic",
         ),
+        is_group=True,
     ),
     Verb(
         "match",
@@ -117,6 +120,11 @@ def build_app() -> App:
             name=verb.name,
             help=verb.summary,
             sort_key=position,
-            help_epilogue="Examples:\n\n" + "\n\n".join(f"  {line}" for line in verb.examples),
+            **({} if verb.is_group else {"help_epilogue": examples_text(verb)}),
         )
     return app
+
+
+def examples_text(verb: Verb) -> str:
+    """Return the examples of a verb as the end of its help."""
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in verb.examples)

@@ -27,6 +27,9 @@ from rich.progress import (
 from likeness._progress import SILENT, Task
 from likeness._progress import Progress as ProgressProtocol
 
+QUIET_SECONDS = 2.0
+"""Where progress is written as lines, short work writes none and long work at most one per step."""
+
 STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -102,14 +105,15 @@ class _LineTask:
     started: float
     done: float = 0.0
     shown: int = 0
+    last: float = 0.0
     text: str = ""
 
     def advance(self, amount: float = 1.0) -> None:
         self.done += amount
         step = int(10 * self.done / self.total) if self.total else 10
-        if step > self.shown:
-            self.shown = step
-            seconds = time.monotonic() - self.started
+        seconds = time.monotonic() - self.started
+        if step > self.shown and seconds - self.last >= QUIET_SECONDS:
+            self.shown, self.last = step, seconds
             left = seconds * (self.total - self.done) / self.done if self.done else 0.0
             note = f"  {self.text}" if self.text else ""
             remark(

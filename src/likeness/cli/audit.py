@@ -68,8 +68,8 @@ def audit(
     threshold
         A fixed score instead of the calibrated one; the report says "not calibrated".
     patient_id
-        Rule for the patient of an image: auto, none, parent-folder, bids, filename:brats,
-        filename:cxr, regex:(...), column:NAME.
+        Rule for the patient of an image: auto, none, parent-folder, bids, brats,
+        cxr, regex:(...), column:NAME.
     manifest
         CSV file for column:NAME.
     channels

@@ -32,7 +32,7 @@ def inspect(
     path
         A folder, a file or an image set.
     patient_id
-        Rule for the patient: auto, none, parent-folder, bids, filename:brats, filename:cxr,
+        Rule for the patient: auto, none, parent-folder, bids, brats, cxr,
         regex:(...), column:NAME.
     manifest
         CSV file for column:NAME.

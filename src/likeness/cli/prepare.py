@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from likeness.cli._commands import VERBS, examples_text
 from likeness.cli._console import say
 from likeness.cli._options import Output, names_from, readable_bytes, share_from
 from likeness.datasets import (
@@ -31,16 +32,9 @@ from likeness.readers import ReadOptions
 
 SOME_LEFT_OUT = 5
 
+_VERB = next(verb for verb in VERBS if verb.name == "prepare")
 app = App(
-    name="prepare",
-    help="Turn files into an image set: brats, cxr or images.",
-    help_format="plaintext",
-    help_epilogue=(
-        "Examples:\n\n"
-        "  likeness prepare brats BraTS2020/ --out sets --test-patients 56\n\n"
-        "  likeness prepare cxr chest_xray/train --out sets --test-patients 0.2\n\n"
-        "  likeness prepare images synthetic/ --out sets/synthetic"
-    ),
+    name="prepare", help=_VERB.summary, help_format="plaintext", help_epilogue=examples_text(_VERB)
 )
 
 
@@ -150,7 +144,7 @@ def brats(
     nan
         Refuse volumes with NaN, or write zero there.
     patient_id
-        Rule for the patient: auto, parent-folder, filename:brats, regex:(...), column:NAME, bids.
+        Rule for the patient: auto, parent-folder, brats, regex:(...), column:NAME, bids.
     """
     options = BratsOptions(
         **making.source_options(),
@@ -272,7 +266,7 @@ def images(
     volume
         Which volume of a 4-D NIfTI, from 0.
     patient_id
-        Rule for the patient: auto, none, parent-folder, bids, filename:brats, filename:cxr,
+        Rule for the patient: auto, none, parent-folder, bids, brats, cxr,
         regex:(...), column:NAME.
     """
     options = PrepareOptions(
@@ -313,7 +307,7 @@ def _carry_out(
     rule = making.split_rule()
     if making.dry_run:
         planned = plan()
-        size = sum(file.size for file in planned.files)
+        size = sum(file.num_bytes for file in planned.files)
         say(
             f"would read {len(planned.files)} files ({readable_bytes(size)}) for "
             f"{len(planned.units)} images or volumes; channels {', '.join(planned.channels)}",
@@ -352,6 +346,10 @@ def _describe(prepared: Prepared) -> list[str]:
     lines = [prepared.accounting.summary()]
     if prepared.tallies:
         lines.append("           " + ", ".join(f"{k} {v}" for k, v in prepared.tallies.items()))
+    known = next(iter(prepared.sets.values())).record.get("patients", {})
+    if "coverage" in known:
+        lines.append(f"patients   by rule {known['rule']}, {known['coverage']:.0%} covered")
+    lines += [f"           {patient} from {key}" for key, patient in known.get("examples", ())]
     for name, images in prepared.sets.items():
         channels, height, width = images.image_shape
         patients = f"{images.num_patients} patients" if images.has_patient_ids else "no patient ids"
@@ -359,10 +357,6 @@ def _describe(prepared: Prepared) -> list[str]:
             f"{name:<10} {len(images)} images {channels} x {height} x {width} {images.dtype}, "
             f"{patients}, channels {', '.join(images.channels)}"
         )
-        known = images.record.get("patients", {})
-        lines += [
-            f"           patient {patient} from {key}" for key, patient in known.get("examples", ())
-        ]
         lines.append(f"           wrote {images.path}")
     first = next(iter(prepared.sets.values())).path
     if set(prepared.sets) == {"train", "test"}:

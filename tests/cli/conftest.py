@@ -1,0 +1,56 @@
+"""Folders of small PNG files, as a user has them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+SIZE = 64
+
+
+def picture(patient, view=0):
+    rng = np.random.default_rng([3, patient])
+    base = gaussian_filter(rng.normal(size=(SIZE, SIZE)), 3)
+    change = gaussian_filter(rng.normal(size=(SIZE, SIZE)), 3)
+    field = base + 0.05 * view * change
+    return np.rint(128 + 100 * field / np.abs(field).max()).astype(np.uint8)
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """(train, test, synthetic): 40 x 3, 40 x 3 and 120 images with copies of patients 0 to 3."""
+    for patient in range(40):
+        for view in range(3):
+            save(tmp_path / "train" / f"P{patient:03}_{view}.png", picture(patient, view))
+            save(tmp_path / "test" / f"P{100 + patient}_{view}.png", picture(100 + patient, view))
+    for number in range(116):
+        save(tmp_path / "synthetic" / f"s{number:03}.png", picture(1000 + number))
+    for patient in range(4):
+        pixels = np.rot90(picture(patient, 1), patient)
+        save(tmp_path / "synthetic" / f"t{patient}.png", np.ascontiguousarray(pixels))
+    return tmp_path / "train", tmp_path / "test", tmp_path / "synthetic"
+
+
+@pytest.fixture
+def likeness_command():
+    """Run the command line in a process of its own."""
+
+    def run(*arguments, **options):
+        command = [sys.executable, "-m", "likeness", *map(str, arguments)]
+        environment = {**os.environ, **options.pop("env", {})}
+        return subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False, **options
+        )
+
+    return run

@@ -1,0 +1,196 @@
+"""`likeness audit` as a user meets it: folders in, words and an exit code out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+
+from likeness.cli._run import run
+
+RULE = "regex:(P[0-9]+)_"
+
+
+def audit(folders, out, *more):
+    train, test, synthetic = folders
+    return run(
+        ["audit", "--train", str(train), "--test", str(test), "--synthetic", str(synthetic),
+         "--out", str(out), "--patient-id", RULE, *more]
+    )  # fmt: skip
+
+
+def test_copies_are_found_and_the_end_says_what_to_do_next(folders, tmp_path, capsys):
+    assert audit(folders, tmp_path / "audit") == 0
+    out = capsys.readouterr().out
+    assert "COPIES FOUND" in out
+    assert "flagged (expected by chance: 1.2)" in out
+    assert "train: found 120 = 120 used + 0 left out" in out
+    assert "report-INTERNAL.html (training images inside: do not share)" in out
+    assert "next  " in out
+    findings = json.loads((tmp_path / "audit" / "findings.json").read_text())
+    found = {copy["image_id"]: copy for copy in findings["copies"]}
+    for patient in range(4):
+        (name,) = [key for key in found if key.startswith(f"t{patient}")]
+        assert found[name]["patient_id"] == f"P{patient:03}"
+
+
+def test_json_is_one_object_on_stdout_and_progress_goes_to_stderr(folders, tmp_path, capsys):
+    assert audit(folders, tmp_path / "audit", "--json") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["verdict"]["code"] == "COPIES_FOUND"
+
+
+def test_fail_on_copies_is_exit_code_1(folders, tmp_path, capsys):
+    assert audit(folders, tmp_path / "audit", "--fail-on", "copies") == 1
+
+
+def test_no_verdict_is_exit_code_4_with_the_reason(folders, tmp_path, capsys):
+    train, _, synthetic = folders
+    for copy in synthetic.glob("t*.png"):
+        copy.unlink()
+    code = run(
+        ["audit", "--train", str(train), "--synthetic", str(synthetic), "--patient-id", RULE,
+         "--out", str(tmp_path / "audit")]
+    )  # fmt: skip
+    captured = capsys.readouterr()
+    assert code == 4
+    assert "INCONCLUSIVE" in captured.out
+    assert "too few" in captured.err or "chance" in captured.err
+
+
+def test_a_damaged_file_is_listed_and_gives_exit_code_5(folders, tmp_path, capsys):
+    (folders[2] / "broken.png").write_bytes((folders[2] / "s000.png").read_bytes()[:200])
+    assert audit(folders, tmp_path / "audit") == 5
+    assert "found 121 = 120 used + 1 left out" in capsys.readouterr().out
+    errors = (tmp_path / "audit" / "errors.csv").read_text().splitlines()
+    assert len(errors) == 2
+    assert errors[1].startswith("synthetic,broken.png,")
+
+
+def test_too_many_damaged_files_stop_with_exit_code_3_and_name_one(folders, tmp_path, capsys):
+    for number in range(10):
+        (folders[0] / f"P200_{number}.png").write_bytes(b"<html>not an image</html>")
+    assert audit(folders, tmp_path / "audit") == 3
+    captured = capsys.readouterr().err
+    assert "10 of 130 files" in captured
+    assert "P200_0.png" in captured
+
+
+def test_dry_run_writes_nothing_and_forecasts(folders, tmp_path, capsys):
+    assert audit(folders, tmp_path / "audit", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "nothing was written" in out
+    assert "40 patients by rule regex" in out
+    assert "14,400 pairs" in out
+    assert not (tmp_path / "audit").exists()
+
+
+def test_settings_of_an_audit_can_be_used_again(folders, tmp_path, capsys):
+    assert audit(folders, tmp_path / "first", "--false-flag-rate", "0.05", "--no-flips") == 0
+    again = tmp_path / "again"
+    assert run(["audit", "--config", str(tmp_path / "first/settings.toml"), "--out", str(again)]) == 0
+    first = json.loads((tmp_path / "first" / "findings.json").read_text())
+    second = json.loads((again / "findings.json").read_text())
+    assert second["provenance"]["settings"] == first["provenance"]["settings"]
+    assert second["copies"] == first["copies"]
+
+
+def test_other_settings_in_the_same_folder_are_refused_with_the_difference(
+    folders, tmp_path, capsys
+):
+    audit(folders, tmp_path / "audit")
+    assert audit(folders, tmp_path / "audit", "--seed", "5") == 2
+    assert "seed was 0, is 5" in capsys.readouterr().err
+    assert audit(folders, tmp_path / "audit", "--seed", "5", "--overwrite") == 0
+
+
+def test_report_renders_again_without_the_images(folders, tmp_path, capsys):
+    audit(folders, tmp_path / "audit")
+    before = (tmp_path / "audit" / "report-INTERNAL.html").read_bytes()
+    (tmp_path / "audit" / "report-INTERNAL.html").unlink()
+    for folder in folders:
+        shutil.rmtree(folder)
+    shutil.rmtree(tmp_path / "audit" / "work")
+    assert run(["report", "--audit", str(tmp_path / "audit")]) == 0
+    assert (tmp_path / "audit" / "report-INTERNAL.html").read_bytes() == before
+
+
+def test_cite_prints_the_methods_with_the_numbers_of_the_run(folders, tmp_path, capsys):
+    audit(folders, tmp_path / "audit")
+    capsys.readouterr()
+    assert run(["cite", "--audit", str(tmp_path / "audit")]) == 0
+    out = capsys.readouterr().out
+    assert "Each of 120 synthetic images was compared with each of 120 training images" in out
+    assert "015022" in out
+
+
+def test_the_summary_holds_no_name(folders, tmp_path, capsys):
+    audit(folders, tmp_path / "audit")
+    summary = (tmp_path / "audit" / "summary.html").read_text()
+    for word in ("P001", "t1.png", "s000", str(tmp_path), "P0"):
+        assert word not in summary
+
+
+def test_match_writes_the_table(folders, tmp_path, capsys):
+    train, _, synthetic = folders
+    out = tmp_path / "matches.parquet"
+    code = run(
+        ["match", "--queries", str(synthetic), "--references", str(train), "--top-k", "3",
+         "--out", str(out)]
+    )  # fmt: skip
+    assert code == 0
+    rows = pq.read_table(out).to_pylist()
+    best = {row["query_id"]: row for row in rows if row["rank"] == 1}
+    assert len(best) == 120
+    exact = next(row for key, row in best.items() if key.startswith("t0"))
+    assert (exact["correlation"], exact["transform"]) == (1.0, "identity")
+
+
+def test_a_killed_audit_goes_on_and_ends_with_the_same_numbers(folders, tmp_path, likeness_command):
+    """Killed at several moments; the last run, uninterrupted, must equal one that never was."""
+    train, test, synthetic = folders
+    arguments = ["audit", "--train", train, "--test", test, "--synthetic", synthetic,
+                 "--patient-id", RULE]  # fmt: skip
+    out = tmp_path / "killed"
+    for seconds in (0.6, 1.2, 2.0):
+        with subprocess.Popen(
+            [sys.executable, "-m", "likeness", *map(str, arguments), "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            time.sleep(seconds)
+            process.send_signal(signal.SIGKILL)
+    assert likeness_command(*arguments, "--out", out).returncode == 0
+    assert likeness_command(*arguments, "--out", tmp_path / "whole").returncode == 0
+    for name in ("matches.parquet", "images.parquet", "baseline.parquet", "patients.parquet"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert not list(out.rglob("*.partial"))
+
+
+def test_ctrl_c_says_how_to_go_on(folders, tmp_path):
+    train, test, synthetic = folders
+    with subprocess.Popen(
+        [sys.executable, "-m", "likeness", "audit", "--train", train, "--test", test,
+         "--synthetic", synthetic, "--out", tmp_path / "audit"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "audit" / "settings.toml").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "goes on where this one stopped" in errors
+    assert "Traceback" not in errors
+
+
+def test_nothing_is_written_into_the_inputs(folders, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
+    audit(folders, tmp_path / "audit")
+    after = {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
+    assert before == after
