@@ -16,7 +16,7 @@ from likeness.cli._console import Lines, printable
 from likeness.cli._options import bytes_from, names_from, readable_bytes, share_from
 from likeness.cli._run import run
 from likeness.errors import OptionError
-from tests.cli.conftest import picture, save
+from tests.folders import picture, save
 
 
 @pytest.mark.parametrize(

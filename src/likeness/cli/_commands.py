@@ -65,16 +65,14 @@ VERBS = (
         "match",
         "likeness.cli.match:match",
         "Find the most correlated reference images of every query image. No verdict.",
-        (
-            "likeness match --queries synthetic/ --references train/ --out matches.parquet",
-        ),
+        ("likeness match --queries synthetic/ --references train/ --out matches.parquet",),
     ),
     Verb(
         "audit",
         "likeness.cli.audit:audit",
         "Search every synthetic image among all training images; verdict and report.",
         (
-            "likeness audit --train sets/train --test sets/test --synthetic synthetic/ --out audit",
+            "likeness audit --train train/ --test test/ --synthetic synthetic/ --out audit",
             "likeness audit --train train/ --synthetic synthetic/ --out audit --dry-run",
             "likeness audit --config audit/settings.toml --out again",
         ),
@@ -106,7 +104,7 @@ def build_app() -> App:
         name="likeness",
         help=SUMMARY,
         help_epilogue=EXIT_CODES,
-        help_format="plaintext",
+        help_format="markdown",
         version=package_version("likeness"),
         version_format="plaintext",
         exit_on_error=False,
@@ -120,11 +118,11 @@ def build_app() -> App:
             name=verb.name,
             help=verb.summary,
             sort_key=position,
-            **({} if verb.is_group else {"help_epilogue": examples_text(verb)}),
+            **({} if verb.is_group else {"help_prologue": examples_text(verb)}),
         )
     return app
 
 
 def examples_text(verb: Verb) -> str:
-    """Return the examples of a verb as the end of its help."""
-    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in verb.examples)
+    """Return the examples of a verb, with which its help opens."""
+    return "Examples:\n\n" + "\n".join(f"    {line}" for line in verb.examples)

@@ -34,7 +34,7 @@ SOME_LEFT_OUT = 5
 
 _VERB = next(verb for verb in VERBS if verb.name == "prepare")
 app = App(
-    name="prepare", help=_VERB.summary, help_format="plaintext", help_epilogue=examples_text(_VERB)
+    name="prepare", help=_VERB.summary, help_format="markdown", help_prologue=examples_text(_VERB)
 )
 
 
