@@ -239,6 +239,54 @@ class Findings:
     format_name: str = FORMAT_NAME
     format_version: int = FORMAT_VERSION
 
+    def __str__(self) -> str:
+        return "\n".join(self.describe())
+
+    def describe(self) -> list[str]:
+        """Return the findings as the lines that a terminal shows."""
+        provenance, counts = self.provenance, self.counts
+        lines = [
+            f"likeness {provenance.versions['likeness']}   run {provenance.run_id}   "
+            f"engine {provenance.engine} ({provenance.engine_check})"
+        ]
+        for number, row in enumerate(self.sets):
+            patients = f" of {row.num_patients} patients" if row.num_patients else ""
+            lines.append(
+                f"{'read' if number == 0 else '':<10} {row.role:<10} {row.num_images} images"
+                f"{patients}; files: {row.num_found} found = {row.num_used} used + "
+                f"{row.num_left_out} left out"
+            )
+        lines.append(f"{'highest r':<20}   mean*   median     99 %      max")
+        for dist in self.distributions:
+            values = (
+                dist.mean_correlation_identity,
+                dist.median_correlation,
+                dist.quantile_99_correlation,
+                dist.maximum_correlation,
+            )
+            shown = "   ".join("   -  " if value is None else f"{value:.4f}" for value in values)
+            lines.append(f"  {dist.comparison.replace('->', ' -> '):<18}  {shown}")
+        lines.append("  * without flips and turns, as in the paper")
+        if self.baseline.threshold is not None:
+            lines.append(
+                f"threshold  score {self.baseline.threshold:.4f} from {self.baseline.comparison} "
+                f"({self.baseline.num_images} images of {self.baseline.num_patients} patients)"
+            )
+        lines += ["", self.verdict.code.replace("_", " ")]
+        if self.baseline.threshold is not None:
+            lines.append(
+                f"  {counts.flagged} of {counts.synthetic} synthetic images flagged "
+                f"(expected by chance: {counts.expected:.1f})"
+            )
+        if self.patients:
+            worst = self.patients[0]
+            lines.append(
+                f"  {counts.patients} of {counts.train_patients} training patients affected; "
+                f"most: {worst.patient_id}, {worst.num_copies} "
+                f"{'image' if worst.num_copies == 1 else 'images'}"
+            )
+        return lines + [f"  {reason}" for reason in self.verdict.reasons]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return _adapter().dump_python(self, mode="json")  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from likeness._files import folder_lock
 from likeness._progress import SILENT, Progress
 from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
 from likeness.errors import ImageMismatchError
@@ -26,8 +28,8 @@ class Matched:
     table: pa.Table
     """query_id, reference_id, rank, rank_mean, correlation, correlation_mean, transform."""
     result: SearchResult
-    queries: ImageSet
-    references: ImageSet
+    num_queries: int
+    num_references: int
     accounts: dict[str, Accounting]
 
 
@@ -65,7 +67,7 @@ def find_matches(
     Returns
     -------
     Matched
-        The table, the full `SearchResult`, and both sets.
+        The table, the full `SearchResult`, and the accounts of the files.
 
     Raises
     ------
@@ -81,6 +83,7 @@ def find_matches(
             if out is None
             else Path(f"{out}.work")
         )
+        stack.enter_context(folder_lock(work))
         sets: dict[str, ImageSet] = {}
         accounts: dict[str, Accounting] = {}
         for role, given in (("queries", queries), ("references", references)):
@@ -114,4 +117,5 @@ def find_matches(
         table = matches_table(result, first.image_ids, second.image_ids)
         if out is not None:
             write_matches(Path(out), table, metadata={"likeness_engine": result.engine})
-        return Matched(table, result, first, second, accounts)
+            shutil.rmtree(work)  # finished: there is nothing left to resume
+        return Matched(table, result, len(first), len(second), accounts)

@@ -29,7 +29,7 @@ def test_copies_are_found_and_the_end_says_what_to_do_next(folders, tmp_path, ca
     out = capsys.readouterr().out
     assert "COPIES FOUND" in out
     assert "flagged (expected by chance: 1.2)" in out
-    assert "train: found 120 = 120 used + 0 left out" in out
+    assert "train      120 images of 40 patients; files: 120 found = 120 used + 0 left out" in out
     assert "report-INTERNAL.html (training images inside: do not share)" in out
     assert "next  " in out
     findings = json.loads((tmp_path / "audit" / "findings.json").read_text())
@@ -66,7 +66,7 @@ def test_no_verdict_is_exit_code_4_with_the_reason(folders, tmp_path, capsys):
 def test_a_damaged_file_is_listed_and_gives_exit_code_5(folders, tmp_path, capsys):
     (folders[2] / "broken.png").write_bytes((folders[2] / "s000.png").read_bytes()[:200])
     assert audit(folders, tmp_path / "audit") == 5
-    assert "found 121 = 120 used + 1 left out" in capsys.readouterr().out
+    assert "121 found = 120 used + 1 left out" in capsys.readouterr().out
     errors = (tmp_path / "audit" / "errors.csv").read_text().splitlines()
     assert len(errors) == 2
     assert errors[1].startswith("synthetic,broken.png,")

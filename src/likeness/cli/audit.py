@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from likeness._audit import AuditOptions, plan_audit
 from likeness._audit import audit as run_audit
-from likeness._findings import Findings, SetSummary
+from likeness._findings import Findings
 from likeness.cli._console import remark, say
 from likeness.cli._options import Output, bytes_from, names_from, share_from
 
@@ -168,55 +168,12 @@ def exit_code(findings: Findings, *, fail_on_copies: bool) -> int:
 
 
 def terminal_block(findings: Findings, out: Path) -> list[str]:
-    """Return the end state of an audit as lines of at most 80 columns where names allow."""
-    counts, provenance = findings.counts, findings.provenance
-    read = ", ".join(
-        f"{row.role} {row.num_images}"
-        + (f" of {row.num_patients} patients" if row.num_patients else "")
-        for row in findings.sets
-    )
-    lines = [
-        f"likeness {provenance.versions['likeness']}   run {provenance.run_id}   "
-        f"engine {provenance.engine} ({provenance.engine_check})",
-        f"read       {read}",
-    ]
-    lines += [f"           {_files(row)}" for row in findings.sets]
-    for row in findings.distributions:
-        if row.median_score is None:
-            continue
-        lines.append(
-            f"{row.comparison.replace('->', ' -> '):<20} median r {row.median_correlation:.4f}   "
-            f"99 % {row.quantile_99_correlation:.4f}   max {row.maximum_correlation:.4f}"
-        )
-    if findings.baseline.threshold is not None:
-        lines.append(
-            f"threshold  score {findings.baseline.threshold:.4f} from "
-            f"{findings.baseline.comparison} ({findings.baseline.num_images} images of "
-            f"{findings.baseline.num_patients} patients)"
-        )
-    lines.append("")
-    lines.append(findings.verdict.code.replace("_", " "))
-    if findings.baseline.threshold is not None:
-        lines.append(
-            f"  {counts.flagged} of {counts.synthetic} synthetic images flagged "
-            f"(expected by chance: {counts.expected:.1f})"
-        )
-    if findings.patients:
-        worst = findings.patients[0]
-        lines.append(
-            f"  {counts.patients} of {counts.train_patients} training patients affected; most: "
-            f"{worst.patient_id}, {worst.num_copies} images"
-        )
-    lines += [f"  {reason}" for reason in findings.verdict.reasons]
-    lines += [
+    """Return the end state of an audit as lines: what was found, where it is, what comes next."""
+    return [
+        *findings.describe(),
         "",
         f"wrote {out / 'report-INTERNAL.html'} (training images inside: do not share)",
         f"      {out / 'summary.html'} (numbers only)",
         f"cite  likeness cite --audit {out}",
         f"next  open {out / 'report-INTERNAL.html'} in a browser and look at the pairs",
     ]
-    return lines
-
-
-def _files(row: SetSummary) -> str:
-    return f"{row.role}: found {row.num_found} = {row.num_used} used + {row.num_left_out} left out"

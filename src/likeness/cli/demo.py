@@ -12,7 +12,6 @@ from cyclopts import Parameter
 from likeness._demo import run_demo
 from likeness.cli._console import say
 from likeness.cli._options import Output
-from likeness.cli.audit import terminal_block
 
 
 def demo(
@@ -43,9 +42,15 @@ def demo(
     if output.json:
         say(json_module.dumps(result.to_dict(), indent=2, sort_keys=True))
     else:
-        say(*terminal_block(result.findings, out / "audit"), "")
-        say(*result.describe())
-        say(f"next  open {out / 'audit' / 'report-INTERNAL.html'}; then: likeness inspect FOLDER")
+        report = out / "audit" / "report-INTERNAL.html"
+        say(
+            *result.findings.describe(),
+            "",
+            *result.describe(),
+            "",
+            f"next  open {report} in a browser",
+            "      likeness inspect FOLDER   with your own images",
+        )
     if open:
         webbrowser.open((out / "audit" / "report-INTERNAL.html").resolve().as_uri())
     return 0

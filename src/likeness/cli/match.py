@@ -82,8 +82,8 @@ def match(
     highest = result.top.correlation[:, 0]
     defined = highest[~np.isnan(highest)]
     summary = {
-        "queries": len(matched.queries),
-        "references": len(matched.references),
+        "queries": matched.num_queries,
+        "references": matched.num_references,
         "pairs": result.num_pairs,
         "engine": result.engine,
         "undefined_queries": int(result.undefined_queries.sum()),
