@@ -1,0 +1,117 @@
+"""Pillow with its global switches held still while it decodes."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+_lock = threading.Lock()
+_inside = 0
+_before: dict[str, Any] = {}
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """Decode whole images only, whatever another library has set.
+
+    With ``LOAD_TRUNCATED_IMAGES`` half a JPEG loads without a word. Pillow's own limit on pixels is
+    switched off because `ReadOptions.max_pixels` is checked before; its warnings are silenced
+    because everything that matters is an error here. All three are global, so the first thread in
+    sets them and the last one out puts them back.
+    """
+    global _inside
+    with _lock:
+        if _inside == 0:
+            _before["truncated"] = ImageFile.LOAD_TRUNCATED_IMAGES
+            _before["pixels"] = Image.MAX_IMAGE_PIXELS
+            _before["warnings"] = warnings.catch_warnings()
+            _before["warnings"].__enter__()
+            warnings.simplefilter("ignore")
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+            Image.MAX_IMAGE_PIXELS = None
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                ImageFile.LOAD_TRUNCATED_IMAGES = _before["truncated"]
+                Image.MAX_IMAGE_PIXELS = _before["pixels"]
+                _before["warnings"].__exit__(None, None, None)
+
+
+def decode(
+    content: bytes,
+    kind: str,
+    *,
+    size: tuple[int, int],
+    modes: tuple[str, ...],
+    frame: int = 0,
+    expand_palette: bool = False,
+) -> NDArray[Any]:
+    """Decode one frame.
+
+    Parameters
+    ----------
+    content
+        A whole file.
+    kind
+        The one Pillow format that may be tried.
+    size
+        (H, W) that our own reading of the header found.
+    modes
+        Pillow modes that may come out: no others have the meaning that the caller expects.
+    frame
+        Which frame, from 0.
+    expand_palette
+        Give colours for palette images, not indices.
+
+    Returns
+    -------
+    pixels
+        (H, W) or (H, W, C), read-only.
+
+    Raises
+    ------
+    ValueError
+        If Pillow sees another size or mode than we do.
+    Exception
+        Whatever Pillow raises at a damaged file.
+    """
+    with steady(), Image.open(io.BytesIO(content), formats=[kind]) as image:
+        if frame:
+            image.seek(frame)
+        found = (image.size[1], image.size[0])
+        if found != size or image.mode not in modes:
+            msg = f"the decoder sees {found} {image.mode}, the header says {size}, {modes}"
+            raise ValueError(msg)
+        if expand_palette and image.mode == "P":
+            return np.asarray(image.convert("RGB"))
+        return np.asarray(image)
+
+
+def mode_of(content: bytes, kind: str, *, modes: tuple[str, ...]) -> str:
+    """Return the Pillow mode that the start of a file announces; nothing is decoded.
+
+    Raises
+    ------
+    ValueError
+        If it is not one of `modes`.
+    """
+    with steady(), Image.open(io.BytesIO(content), formats=[kind]) as image:
+        if image.mode not in modes:
+            msg = f"the decoder sees mode {image.mode}; expected one of {modes}"
+            raise ValueError(msg)
+        return image.mode
