@@ -225,3 +225,29 @@ def test_two_runs_in_one_folder(train, innocent, tmp_path):
     likeness.audit(train, innocent[:120], out=tmp_path / "audit")
     with folder_lock(tmp_path / "audit"), pytest.raises(LockedError):
         likeness.audit(train, innocent[:120], out=tmp_path / "audit")
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_other_number_types_give_the_same_copies(train, innocent, planted, dtype):
+    """Times 100 and in another type, every correlation is the same but for rounding."""
+    synthetic = np.concatenate([innocent[:20], planted[0]])
+    findings = likeness.audit(train, synthetic)
+    assert len(findings.copies) >= 5
+
+    def scaled(images):
+        return (np.asarray(images).astype(np.float64) * 100).astype(dtype)
+
+    def scaled_set(images):
+        return ImageSet.from_arrays(
+            scaled(images.read(0, len(images))),
+            image_ids=images.image_ids,
+            patient_ids=images.patient_ids,
+        )
+
+    other = likeness.audit(scaled_set(train), scaled(synthetic))
+    assert [(c.image_id, c.match_id, c.transform) for c in other.copies] == [
+        (c.image_id, c.match_id, c.transform) for c in findings.copies
+    ]
+    for a, b in zip(other.copies, findings.copies, strict=True):
+        assert a.correlation == pytest.approx(b.correlation, abs=1e-12)
+        assert a.score == pytest.approx(b.score, abs=1e-12)
