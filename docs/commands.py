@@ -1,18 +1,22 @@
-"""Write `reference/commands.md` from the help of every command: `python docs/commands.py`.
+"""Write what is generated: `python docs/commands.py`.
 
-A test compares the page with what this makes.
+`reference/commands.md` is the help of every command, `reference/findings.schema.json` the JSON
+Schema of `findings.json`. A test compares both with what this makes.
 """
 
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 from rich.console import Console
 
+from likeness import findings_schema
 from likeness.cli._commands import EXIT_CODES, SUMMARY, VERBS, build_app
 
 PAGE = Path(__file__).parent / "reference" / "commands.md"
+SCHEMA = PAGE.with_name("findings.schema.json")
 WIDTH = 88
 
 
@@ -43,6 +47,12 @@ def sub_verbs(name: str) -> list[str]:
     return sorted(word for word in command if not word.startswith("-"))
 
 
+def schema() -> str:
+    """Return the JSON Schema as text."""
+    return json.dumps(findings_schema(), indent=1, sort_keys=True) + "\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
-    print(PAGE)
+    SCHEMA.write_text(schema())
+    print(PAGE, SCHEMA)

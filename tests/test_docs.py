@@ -29,6 +29,7 @@ def test_the_command_reference_is_the_help():
     """Write it anew with `python docs/commands.py`."""
     module = commands_module()
     assert module.PAGE.read_text() == module.page()
+    assert module.SCHEMA.read_text() == module.schema()
 
 
 def test_every_verb_is_in_the_readme_or_the_guide():

@@ -440,7 +440,7 @@ def test_blurring_spreads_a_point_by_the_stated_width():
         (lambda: plant(np.zeros((1, 4, 4), np.uint8), "melted", seed=0), "melted"),
         (lambda: rotate_quarters(np.zeros((1, 4, 5), np.uint8), 1), "4 x 5"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "call",
 )
 def test_wrong_settings_are_named(call, message):
     with pytest.raises(OptionError, match=message):
