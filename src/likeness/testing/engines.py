@@ -106,6 +106,19 @@ class EngineTests:
         assert (first == expected).all()
         assert (second == expected).all()
 
+    def test_moments(self) -> None:
+        """Sums and sums of squares are exact, also beyond 32 bits."""
+        rng = np.random.default_rng(6)
+        engine = self.make_engine()
+        for length in (1, 3, 255, 256, 257, 4099, 65_536, 65_537, 300_001):
+            for row in (
+                rng.integers(0, 256, length, dtype=np.uint8),
+                np.full(length, 255, dtype=np.uint8),
+                np.zeros(length, dtype=np.uint8),
+            ):
+                wide = row.astype(np.int64)
+                assert engine.moments(row) == (int(wide.sum()), int((wide * wide).sum()))
+
     def test_threads(self) -> None:
         """Several threads may multiply with the same packed rows at once."""
         rng = np.random.default_rng(4)

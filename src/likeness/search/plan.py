@@ -1,0 +1,269 @@
+"""From a memory budget to blocks. Pure: nothing is read and nothing allocated.
+
+Queries are taken in blocks whose transformed, packed forms stay in memory while all references
+stream past in tiles; every further block reads the references once more. So the plan takes the
+largest block of queries that the budget allows, and tiles that are large enough to keep the
+multiplication busy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from likeness.errors import MemoryBudgetError, OptionError
+from likeness.search._levels import Levels, build_levels
+from likeness.search._threads import count_threads
+from likeness.search.engines.numpy_engine import NumpyEngine
+from likeness.search.options import SearchOptions
+from likeness.search.source import check_sources, chosen_channels
+from likeness.similarity.blocks import BlockGrid
+from likeness.similarity.transforms import possible_transforms
+from likeness.types import Transform
+
+if TYPE_CHECKING:
+    from likeness.search.source import ImageSource
+
+MEBIBYTE: Final = 1 << 20
+DEFAULT_MEMORY: Final = 2 << 30
+
+PROCESS_BYTES: Final = 224 * MEBIBYTE
+"""Python, the libraries, thread stacks, and what the allocator keeps back."""
+WIDEST_GROUP: Final = 96
+"""Queries that are multiplied at once: beyond that the byte kernels fall to half their speed."""
+GROUP_BYTES: Final = 24 * MEBIBYTE
+"""Pixels of the queries that are multiplied at once: large images go in narrower groups."""
+_TILES: Final = {256: 1.0, 128: 1.0, 64: 0.9, 32: 0.75, 16: 0.6, 8: 0.4, 4: 0.25, 2: 0.15, 1: 0.08}
+"""Rows of a tile, and the share of full speed reached with them (measured; rough)."""
+_GOPS: Final = 250.0
+_READ_NANOSECONDS: Final = 2.0
+"""To read and prepare one pixel of a reference; with `_GOPS` only used to weigh plans."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How a search is cut up. It changes the time and the memory, never the result."""
+
+    num_queries: int
+    num_references: int
+    image_shape: tuple[int, int, int]
+    """(C, H, W) of the compared channels."""
+    transforms: tuple[Transform, ...]
+    channels: tuple[int, ...]
+    query_block: int
+    """Queries held in memory at once."""
+    reference_block: int
+    """References in a tile."""
+    group: int
+    """Queries multiplied at once by one thread."""
+    threads: int
+    passes: int
+    """How often the references are read."""
+    needs_bytes: int
+    """Estimated peak memory of the process."""
+    memory_bytes: int
+    """The budget."""
+    operations: int
+    """Multiplications and additions, all pairs, transforms and both scales."""
+    arithmetic: str
+    """In words."""
+
+    @property
+    def num_pairs(self) -> int:
+        """Pairs of images, transforms not counted."""
+        return self.num_queries * self.num_references
+
+    def seconds(self, gops: float) -> float:
+        """Estimate the time, from the speed of one thread in 10**9 operations per second."""
+        return self.operations / (gops * 1e9 * self.threads)
+
+    def describe(self) -> str:
+        """Return a few lines for a dry run."""
+        channels, height, width = self.image_shape
+        passes = f"{self.passes} pass{'es' if self.passes > 1 else ''} over the references"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        pairs = f"{self.num_queries:,} queries x {self.num_references:,} references"
+        lines = [
+            f"{pairs} = {self.num_pairs:,} pairs of {channels} x {height} x {width} pixels",
+            f"flips and turns tried: {', '.join(self.transforms)}",
+            f"arithmetic: {self.arithmetic}",
+            f"{self.query_block:,} queries at a time, {passes} in tiles of {self.reference_block}, "
+            + threads,
+            f"memory: {_mebibytes(self.needs_bytes)} of {_mebibytes(self.memory_bytes)}",
+        ]
+        return "\n".join(lines)
+
+
+def plan_search(
+    queries: ImageSource,
+    references: ImageSource,
+    *,
+    options: SearchOptions | None = None,
+    memory_bytes: int = DEFAULT_MEMORY,
+    threads: int | None = None,
+) -> SearchPlan:
+    """Choose blocks.
+
+    Parameters
+    ----------
+    queries, references
+        Only their shapes, number types, lengths and numbers of patients are looked at.
+    options
+        None for the defaults.
+    memory_bytes
+        What the whole process may need at most.
+    threads
+        None for all cores that this process may use.
+
+    Returns
+    -------
+    SearchPlan
+        The plan with the least expected time.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If even the smallest plan needs more; the message names the least budget.
+    OptionError
+        If an option is out of range.
+    ImageMismatchError, NoImagesError, InputError
+        If the sets cannot be compared.
+    """
+    options = options or SearchOptions()
+    if memory_bytes < 1:
+        msg = f"--memory must be positive; got {memory_bytes}."
+        raise OptionError(msg)
+    check_sources(queries, references)
+    count = count_threads(threads)
+    costs = _Costs.of(queries, references, options, count)
+    best: tuple[float, int, int] | None = None
+    for rows, share in _TILES.items():
+        tile = min(rows, len(references))
+        block = costs.largest_block(memory_bytes, tile)
+        if block < 1:
+            continue
+        passes = -(-len(queries) // block)
+        time = costs.multiply / (_GOPS * share * count) + passes * costs.read
+        if best is None or time < best[0]:
+            best = time, -(-len(queries) // passes), tile
+    if best is None:
+        msg = (
+            f"A search of {len(queries):,} among {len(references):,} images needs at least "
+            f"{_mebibytes(costs.needs(1, 1))} of memory; the budget is "
+            f"{_mebibytes(memory_bytes)}. Raise --memory, or compare fewer images at a time."
+        )
+        raise MemoryBudgetError(msg)
+    _, block, tile = best
+    return SearchPlan(
+        num_queries=len(queries),
+        num_references=len(references),
+        image_shape=costs.shape,
+        transforms=costs.transforms,
+        channels=costs.channels,
+        query_block=block,
+        reference_block=tile,
+        group=costs.group(block),
+        threads=count,
+        passes=-(-len(queries) // block),
+        needs_bytes=costs.needs(block, tile),
+        memory_bytes=memory_bytes,
+        operations=int(costs.multiply),
+        arithmetic=costs.levels.description,
+    )
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Memory and time of a search, as functions of the blocks."""
+
+    levels: Levels
+    shape: tuple[int, int, int]
+    transforms: tuple[Transform, ...]
+    channels: tuple[int, ...]
+    image_bytes: int
+    source_bytes: int
+    """One image with all channels of the set."""
+    num_queries: int
+    state_bytes: int
+    """Running bests of one query."""
+    result_bytes: int
+    """The result for one query."""
+    threads: int
+    multiply: float
+    """Operations."""
+    read: float
+    """Nanoseconds to read and prepare all references once."""
+
+    @staticmethod
+    def of(
+        queries: ImageSource, references: ImageSource, options: SearchOptions, threads: int
+    ) -> _Costs:
+        channels = chosen_channels(queries, options)
+        _, height, width = queries.image_shape
+        shape = (len(channels), height, width)
+        transforms = possible_transforms(options.transforms, height, width)
+        blocks = BlockGrid(height, width, options.grid)
+        pixels = len(channels) * height * width
+        patients = references.num_patients
+        listed = 25 * options.top_k + 29 * options.top_patients
+        both = pixels + 3 * len(channels) * blocks.rows * blocks.columns
+        return _Costs(
+            levels=build_levels(NumpyEngine(), queries.dtype, shape, options.grid),
+            shape=shape,
+            transforms=transforms,
+            channels=channels,
+            image_bytes=pixels * queries.dtype.itemsize,
+            source_bytes=queries.image_shape[0] * height * width * queries.dtype.itemsize,
+            num_queries=len(queries),
+            # values, other values, places and transforms; and what sorting them takes at the end
+            state_bytes=patients * (2 * 21 + 2 * 13 + 24) + 4 * listed + 64,
+            result_bytes=26 * patients + 2 * listed + 64,
+            threads=threads,
+            multiply=2.0 * len(queries) * len(references) * len(transforms) * both,
+            read=_READ_NANOSECONDS * len(references) * pixels,
+        )
+
+    def group(self, block: int) -> int:
+        """Return how many queries are multiplied at once, so that all threads have work."""
+        rounds = -(-block // (self._widest() * self.threads))
+        return -(-block // (rounds * self.threads))
+
+    def _widest(self) -> int:
+        return max(4, min(WIDEST_GROUP, GROUP_BYTES // self.image_bytes))
+
+    def needs(self, block: int, tile: int) -> int:
+        """Return the peak memory of the process for a block of queries and a tile of references."""
+        group = min(self._widest(), -(-block // self.threads))  # grows with the block
+        tried = len(self.transforms)
+        query = self.state_bytes + sum(
+            level.query_bytes(tried) for level in (self.levels.full, self.levels.grid)
+        )
+        if self.levels.full.keeps_pixels or self.levels.grid.keeps_pixels:
+            query += self.image_bytes
+        # The tile at work, the next one, and what a source may need to read it.
+        reference = 2 * self.image_bytes + max(self.source_bytes, self.image_bytes)
+        reference += 2 * sum(
+            level.reference_bytes() for level in (self.levels.full, self.levels.grid)
+        )
+        work = max(
+            level.work_bytes(tile, group, tried) for level in (self.levels.full, self.levels.grid)
+        )
+        work += 100 * tile * group  # choosing among transforms, merging
+        packing = 3 * group * max(self.image_bytes, self.source_bytes)
+        moving = max(tile * reference + self.threads * work, self.threads * packing)
+        return PROCESS_BYTES + self.num_queries * self.result_bytes + block * query + moving
+
+    def largest_block(self, budget: int, tile: int) -> int:
+        """Return the most queries whose plan fits; 0 if none does."""
+        low, high = 0, self.num_queries
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.needs(middle, tile) <= budget:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+def _mebibytes(count: int) -> str:
+    return f"{-(-count // MEBIBYTE):,} MiB"
