@@ -20,9 +20,9 @@ import numpy as np
 
 import likeness
 from likeness import AuditOptions, ImageSet
+from likeness.cli._console import make_progress
 from likeness.datasets import BratsOptions, ChestXrayOptions
 from likeness.datasets.phantoms import PLANTED_KINDS, plant
-from likeness.cli._console import make_progress
 
 
 def groups_of(images: ImageSet, sizes: tuple[int, int], seed: int) -> list[np.ndarray]:
@@ -40,7 +40,8 @@ def run(name: str, images: ImageSet, sizes: tuple[int, int], per_kind: int, most
     train, test = images.subset(train_rows), images.subset(test_rows)
     rng = np.random.default_rng([seed, 1])
     innocent_rows = rng.permutation(innocent_rows)[:most]
-    channels = [i for i, c in enumerate(images.channels) if c not in images.record.get("annotation_channels", ())]
+    annotations = images.annotation_channels
+    channels = [i for i, name in enumerate(images.channels) if name not in annotations]
     sources = rng.choice(len(train), per_kind * len(PLANTED_KINDS), replace=False)
     kinds = [kind for kind in PLANTED_KINDS for _ in range(per_kind)]
     copies = []
@@ -50,7 +51,8 @@ def run(name: str, images: ImageSet, sizes: tuple[int, int], per_kind: int, most
         altered[channels] = plant(image[channels], kind, seed=number)
         copies.append(altered)
     pixels = np.concatenate([np.stack(copies), images.take(np.sort(innocent_rows))])
-    ids = [f"copy-{k}" for k in range(len(copies))] + [f"innocent-{k}" for k in range(len(innocent_rows))]
+    ids = [f"copy-{k}" for k in range(len(copies))]
+    ids += [f"innocent-{k}" for k in range(len(innocent_rows))]
     order = rng.permutation(len(pixels))
     synthetic = ImageSet.from_arrays(
         pixels[order], image_ids=[ids[k] for k in order], channels=images.channels
@@ -70,19 +72,29 @@ def run(name: str, images: ImageSet, sizes: tuple[int, int], per_kind: int, most
     )
     wrong = [i for i in flagged if i.startswith("innocent")]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\n{name}: {len(train)} train, {len(test)} test, {len(synthetic)} synthetic images; "
-          f"{train.num_patients} and {test.num_patients} patients")
+    print(
+        f"\n{name}: {len(train)} train, {len(test)} test, {len(synthetic)} synthetic images; "
+        f"{train.num_patients} and {test.num_patients} patients"
+    )
     for kind in PLANTED_KINDS:
         print(f"  planted {kind:<11} found {right[kind]} of {per_kind}")
-    print(f"  innocent flagged {len(wrong)} of {len(innocent_rows)} "
-          f"(expected {findings.baseline.false_flag_rate * len(innocent_rows):.1f})")
-    print(f"  verdict {findings.verdict.code}; baseline {findings.baseline.comparison}: "
-          f"{findings.baseline.reason}; threshold {findings.baseline.threshold:.4f}")
+    print(
+        f"  innocent flagged {len(wrong)} of {len(innocent_rows)} "
+        f"(expected {findings.baseline.false_flag_rate * len(innocent_rows):.1f})"
+    )
+    print(
+        f"  verdict {findings.verdict.code}; baseline {findings.baseline.comparison}: "
+        f"{findings.baseline.reason}; threshold {findings.baseline.threshold:.4f}"
+    )
     for row in findings.distributions:
-        print(f"  mean highest r, no flips: {row.comparison:<17} {row.mean_correlation_identity:.4f} "
-              f"({row.num_images} images, {row.num_reference_patients} patients searched)")
-    print(f"  duplicates listed: {findings.duplicates_total}, "
-          f"equal: {sum(d.kind == 'exact' for d in findings.duplicates)}")
+        print(
+            f"  mean highest r, as is: {row.comparison:<17} {row.mean_correlation_identity:.4f} "
+            f"({row.num_images} images, {row.num_reference_patients} patients searched)"
+        )
+    print(
+        f"  duplicates listed: {findings.duplicates_total}, "
+        f"equal: {sum(d.kind == 'exact' for d in findings.duplicates)}"
+    )
     print(f"  audit {seconds:.0f} s, peak memory of the process so far {memory:.0f} MiB")
     print(f"  {out / name / 'report-INTERNAL.html'}")
 
@@ -107,8 +119,10 @@ def main() -> None:
         made = likeness.prepare_brats(
             given.data / "lgg", given.out / "lgg-set", options=options, progress=progress
         )
-        print(f"lgg prepared in {time.monotonic() - start:.0f} s: {made.accounting.summary()}; "
-              f"{len(made.image_set)} slices of {made.image_set.num_patients} patients")
+        print(
+            f"lgg prepared in {time.monotonic() - start:.0f} s: {made.accounting.summary()}; "
+            f"{len(made.image_set)} slices of {made.image_set.num_patients} patients"
+        )
         run("lgg", made.image_set, (8, 6), 8, 10_000, given.out, given.seed, given.jobs)
     if given.only != "lgg":
         start = time.monotonic()
@@ -116,8 +130,10 @@ def main() -> None:
             given.data / "cxr", given.out / "cxr-set", options=ChestXrayOptions(jobs=given.jobs),
             progress=progress,
         )  # fmt: skip
-        print(f"cxr prepared in {time.monotonic() - start:.0f} s: {made.accounting.summary()}; "
-              f"{len(made.image_set)} images of {made.image_set.num_patients} patients")
+        print(
+            f"cxr prepared in {time.monotonic() - start:.0f} s: {made.accounting.summary()}; "
+            f"{len(made.image_set)} images of {made.image_set.num_patients} patients"
+        )
         patients = made.image_set.num_patients
         run("cxr", made.image_set, (patients // 5, patients // 5), 20, 500, given.out, given.seed,
             given.jobs)  # fmt: skip

@@ -34,7 +34,7 @@ def test_one_near_duplicate_among_a_thousand_is_found(baseline, threshold):
     assert decision.certain.nonzero()[0].tolist() == [17]
 
 
-def test_a_near_duplicate_below_the_highest_baseline_image_is_not_certain(threshold, baseline, num_patients=400):
+def test_a_near_duplicate_below_the_highest_baseline_image_is_not_certain(threshold, baseline):
     scores = innocent(1000)
     scores[17] = 0.9960
     odd = np.append(baseline, 0.9999)
@@ -60,14 +60,17 @@ def test_as_many_flags_as_chance_gives_are_not_a_finding(baseline, threshold):
 
 
 def test_no_flag_and_enough_images_is_no_copy_detected(baseline, threshold):
-    assert decide(innocent(FEWEST_SYNTHETIC), threshold, baseline, num_patients=400).code == "NO_COPY_DETECTED"
+    enough = decide(innocent(FEWEST_SYNTHETIC), threshold, baseline, num_patients=400)
+    assert enough.code == "NO_COPY_DETECTED"
     few = decide(innocent(FEWEST_SYNTHETIC - 1), threshold, baseline, num_patients=400)
     assert few.code == "INCONCLUSIVE"
     assert "too few" in few.reasons[0]
 
 
 def test_without_a_baseline_nothing_can_be_said():
-    decision = decide(innocent(1000), None, np.empty(0), num_patients=0, why_no_baseline="No real images.")
+    decision = decide(
+        innocent(1000), None, np.empty(0), num_patients=0, why_no_baseline="No real images."
+    )
     assert decision.code == "INCONCLUSIVE"
     assert decision.reasons == ("No real images.",)
     assert not decision.flagged.any()

@@ -92,8 +92,8 @@ def test_dry_run_writes_nothing_and_forecasts(folders, tmp_path, capsys):
 
 def test_settings_of_an_audit_can_be_used_again(folders, tmp_path, capsys):
     assert audit(folders, tmp_path / "first", "--false-flag-rate", "0.05", "--no-flips") == 0
-    again = tmp_path / "again"
-    assert run(["audit", "--config", str(tmp_path / "first/settings.toml"), "--out", str(again)]) == 0
+    again, settings = tmp_path / "again", tmp_path / "first" / "settings.toml"
+    assert run(["audit", "--config", str(settings), "--out", str(again)]) == 0
     first = json.loads((tmp_path / "first" / "findings.json").read_text())
     second = json.loads((again / "findings.json").read_text())
     assert second["provenance"]["settings"] == first["provenance"]["settings"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.folders import picture, save
 
 from likeness._files import folder_lock
 from likeness.cli import _run
@@ -16,7 +17,6 @@ from likeness.cli._console import Lines, printable
 from likeness.cli._options import bytes_from, names_from, readable_bytes, share_from
 from likeness.cli._run import run
 from likeness.errors import OptionError
-from tests.folders import picture, save
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,8 @@ def test_a_bug_is_exit_code_70_with_its_details_in_a_file(monkeypatch, capsys):
     assert "ZeroDivisionError" in errors
     assert "Traceback" not in errors
     path = next(word for word in errors.split() if "likeness-crash-" in word)
-    with open(path, encoding="utf-8") as stream:
-        assert "Traceback" in stream.read()
-    os.unlink(path)
+    assert "Traceback" in Path(path).read_text(encoding="utf-8")
+    Path(path).unlink()
 
 
 def test_doctor_shows_every_engine_with_its_self_test(capsys):
@@ -185,7 +184,7 @@ def test_hostile_names_reach_the_terminal_harmless_and_the_report_escaped(tmp_pa
     evil = "<script>alert(1)</script>\x1b[31m"
     for number in range(120):
         save(tmp_path / "train" / f"p{number}" / f"a{number}.png", picture(number))
-    save(tmp_path / "synthetic" / f"=cmd {evil.replace('/', '∕')}.png", picture(3))
+    save(tmp_path / "synthetic" / f"=cmd {evil.replace('/', '')}.png", picture(3))
     code = run(["audit", "--train", str(tmp_path / "train"), "--synthetic",
                 str(tmp_path / "synthetic"), "--patient-id", "parent-folder", "--out",
                 str(tmp_path / "audit")])  # fmt: skip
