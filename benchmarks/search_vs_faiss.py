@@ -3,8 +3,8 @@
 FAISS gets vectors that are already standardised and stored in its index, as float32, so that inner
 products are r_cat; only its `search` is timed. Likeness starts from 8-bit pixels: preparing the
 images is part of its time, and it computes both correlations at full size and at 64 x 64 block
-means, where FAISS computes one. Flips and turns are off in both. The two take turns; medians are
-compared.
+means, where FAISS computes one. Flips and turns are off in both. The two take turns, because other
+work on the machine slows both down; the median of the ratios counts.
 
 Run: python benchmarks/search_vs_faiss.py [--queries 1000] [--references 2000] [--rounds 7]
 """

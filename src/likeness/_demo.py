@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from likeness._audit import AuditOptions, audit
 from likeness._files import atomic_write, make_folder, write_text
 from likeness._findings import Findings
 from likeness._progress import SILENT, Progress
 from likeness.datasets import BratsOptions, ImageSet, SplitRule, prepare_brats
+from likeness.datasets.manifest import read_table
 from likeness.datasets.phantoms import PLANTED_KINDS, plant, write_brats
 from likeness.errors import OptionError
 
@@ -114,8 +114,8 @@ def run_demo(
         options=AuditOptions(seed=seed, evidence=EVIDENCE),
         progress=progress,
     )
-    rows = pq.read_table(out / "audit" / "images.parquet", columns=["image_id"])
-    return _compare_with_truth(findings, truth, sets["train"], rows.column("image_id").to_pylist())
+    rows = read_table(out / "audit" / "images.parquet", ["image_id"])
+    return _compare_with_truth(findings, truth, sets["train"], rows["image_id"])
 
 
 def _claim(out: Path, *, overwrite: bool) -> None:

@@ -95,6 +95,11 @@ def writing_to(path: Path) -> Iterator[None]:
             errno.EPERM: "permission is denied; choose another --out",
             errno.EFBIG: "the file would be larger than this system allows",
             errno.EIO: "the disk reports an error",
+            errno.ENOTDIR: "a part of the path is a file, not a folder; choose another --out",
+            errno.EISDIR: "there is a folder of that name; choose another --out",
+            errno.EEXIST: "there is a file of that name; choose another --out",
+            errno.ENAMETOOLONG: "the name is too long; choose a shorter --out",
+            errno.ELOOP: "the path leads through links in a circle; choose another --out",
         }.get(error.errno or 0)
         if advice is None:
             raise

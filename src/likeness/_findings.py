@@ -51,7 +51,8 @@ class Counts:
     train_patients: int
     test_patients: int
     undefined: int
-    """Synthetic images without variance: they have no correlation and are never ranked."""
+    """Synthetic images without a score, being constant at full size or at block means in every
+    channel that could be compared: they are never flagged."""
     pairs: int
     """Pairs of images compared at full size in the search synthetic -> train, flips and turns
     not counted."""
@@ -130,9 +131,9 @@ class Distribution:
     mean_correlation_identity: float | None
     """Mean highest r_cat without flips and turns: the paper's number."""
     mean_correlation: float | None
-    """Mean highest r_cat over the eight flips and turns."""
+    """Mean highest r_cat over the flips and turns that were searched."""
     mean_correlation_mean: float | None
-    """Mean highest r_ch over the eight flips and turns."""
+    """Mean highest r_ch over the flips and turns that were searched."""
     median_correlation: float | None
     quantile_99_correlation: float | None
     maximum_correlation: float | None
@@ -235,7 +236,7 @@ class Findings:
     duplicates_total: int = 0
     """All duplicate pairs found; `duplicates` holds the first of them."""
     undefined_ids: list[str] = field(default_factory=list)
-    """Synthetic images without variance."""
+    """Synthetic images without a score; see `Counts.undefined`."""
     format_name: str = FORMAT_NAME
     format_version: int = FORMAT_VERSION
 
@@ -268,8 +269,11 @@ class Findings:
             lines.append(f"  {dist.comparison.replace('->', ' -> '):<18}  {shown}")
         lines.append("  * without flips and turns, as in the paper")
         if self.baseline.threshold is not None:
+            given = self.baseline.threshold_source == "user"
+            source = "set by hand, not calibrated; beside" if given else "from"
             lines.append(
-                f"threshold  score {self.baseline.threshold:.4f} from {self.baseline.comparison} "
+                f"threshold  score {self.baseline.threshold:.4f} {source} "
+                f"{self.baseline.comparison} "
                 f"({self.baseline.num_images} images of {self.baseline.num_patients} patients)"
             )
         lines += ["", self.verdict.code.replace("_", " ")]
@@ -278,7 +282,13 @@ class Findings:
                 f"  {counts.flagged} of {counts.synthetic} synthetic images flagged "
                 f"(expected by chance: {counts.expected:.1f})"
             )
-        if self.patients:
+        patients_known = any(row.role == "train" and row.num_patients for row in self.sets)
+        if self.patients and not patients_known:
+            lines.append(
+                f"  {counts.patients} of {counts.train} training images affected; whose they are "
+                "is not known: give --patient-id"
+            )
+        elif self.patients:
             worst = self.patients[0]
             lines.append(
                 f"  {counts.patients} of {counts.train_patients} training patients affected; "
@@ -296,7 +306,7 @@ class Findings:
         write_json(path, self.to_dict(), private=True)
 
     @staticmethod
-    def read(folder: Path) -> Findings:
+    def read(folder: Path | str) -> Findings:
         """Read the findings of an audit folder.
 
         Raises
@@ -306,6 +316,7 @@ class Findings:
         FormatVersionError
             If another version of Likeness wrote them in another format.
         """
+        folder = Path(folder)
         path = folder / "findings.json" if folder.is_dir() else folder
         if not path.is_file():
             msg = f"There is no audit in {str(folder)!r}: 'findings.json' is missing."

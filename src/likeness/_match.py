@@ -14,6 +14,7 @@ import pyarrow as pa
 from likeness._files import folder_lock
 from likeness._progress import SILENT, Progress
 from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
+from likeness.datasets.building import check_out
 from likeness.errors import ImageMismatchError
 from likeness.search import SearchOptions, SearchResult, matches_table, search, write_matches
 from likeness.types import TRANSFORMS, Images
@@ -83,6 +84,10 @@ def find_matches(
             if out is None
             else Path(f"{out}.work")
         )
+        for given in (queries, references):
+            if out is not None and isinstance(given, str | Path):
+                check_out(Path(given), Path(out))
+                check_out(Path(given), work)
         stack.enter_context(folder_lock(work))
         sets: dict[str, ImageSet] = {}
         accounts: dict[str, Accounting] = {}

@@ -28,6 +28,9 @@ class Progress(Protocol):
     ) -> AbstractContextManager[Task]:
         """Open a task of `total` units; it ends with the block."""
 
+    def say(self, text: str) -> None:
+        """Show a line beside the tasks, for example the plan of a search."""
+
 
 class SilentTask:
     """A task that shows nothing."""
@@ -46,6 +49,9 @@ class SilentProgress:
     def task(self, name: str, total: float, *, unit: str = "images") -> Iterator[Task]:
         """Open a task that shows nothing."""
         yield SilentTask()
+
+    def say(self, text: str) -> None:
+        """Do nothing."""
 
 
 SILENT: Progress = SilentProgress()

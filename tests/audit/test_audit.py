@@ -209,6 +209,92 @@ def test_a_constant_synthetic_image_is_listed_and_never_ranked(train, test, inno
     assert not {c.image_id for c in findings.copies} & set(findings.undefined_ids)
 
 
+def test_an_image_that_is_constant_only_at_block_means_is_counted_too(innocent):
+    """128 x 128 pixels: a chequerboard of single pixels vanishes in blocks of 2 x 2."""
+    board = (np.indices((128, 128)).sum(axis=0) % 2 * 200).astype(np.uint8)
+    big = np.kron(innocent[::2][:130], np.ones((2, 2), dtype=np.uint8))
+    synthetic = np.concatenate([big[100:], np.broadcast_to(board, (1, 2, 128, 128))])
+    train = ImageSet.from_arrays(big[:100], patient_ids=[f"p{i}" for i in range(100)])
+    findings = likeness.audit(train, synthetic)
+    assert findings.counts.undefined == len(findings.undefined_ids) == 1
+    assert findings.counts.expected == pytest.approx(0.30)
+    row = next(d for d in findings.distributions if d.comparison == "synthetic->train")
+    assert row.num_images == findings.counts.synthetic - findings.counts.undefined
+
+
+def test_near_duplicates_alone_do_not_make_copies_of_all_flagged_images(train, test, planted):
+    """25 patients allow many flags by chance; one exact copy is certain."""
+    similar = np.concatenate([slices_of(p, 2) for p in range(200, 203)])
+    synthetic = np.concatenate([planted[0][:1], similar])
+    findings = likeness.audit(train, synthetic, test)
+    assert findings.verdict.code == "COPIES_FOUND"
+    assert "1 of them almost equal a picture" in findings.verdict.sentence
+    more = likeness.audit(train, np.concatenate([planted[0]] * 3), test)
+    assert "15 of them come closer" in more.verdict.sentence
+    assert "at least 99 % of the real pictures of other people" in more.verdict.sentence
+
+
+def test_pairs_with_a_constant_image_are_subtracted_in_words(train, test, innocent):
+    flat = np.full((1, 2, 64, 64), 9, dtype=np.uint8)
+    findings = likeness.audit(train, np.concatenate([innocent[:20], flat]), test)
+    check = next(c for c in findings.checks if c.name == "Complete search")
+    assert (
+        f"{20 * 150} pairs compared = 21 synthetic x 150 training images less 150" in check.detail
+    )
+
+
+def test_pictures_that_are_not_square_are_not_said_to_be_turned_by_quarters(innocent):
+    train = ImageSet.from_arrays(
+        innocent[:150, :, :, :40], patient_ids=[f"p{i}" for i in range(150)]
+    )
+    findings = likeness.audit(train, innocent[150:, :, :, :40])
+    assert "4 orientations" in findings.methods
+    assert "eight" not in findings.methods
+
+
+def test_equal_ids_in_two_sets_hide_no_near_duplicate(train, test):
+    """The synthetic and the test image share an id and a match; only one pair is an equal one."""
+    copy = test.take([0, 1])
+    copy[0, 0, 0, 0] ^= 1
+    mixed = ImageSet.from_arrays(
+        np.concatenate([train.take(range(150)), copy[:1]]),
+        image_ids=[*train.image_ids, "twin"],
+        patient_ids=[*train.patient_ids, "other"],
+    )
+    synthetic = ImageSet.from_arrays(copy, image_ids=[test.image_ids[0], "s1"])
+    findings = likeness.audit(mixed, synthetic, test)
+    found = {(p.kind, p.first_set, p.second_set) for p in findings.duplicates}
+    assert ("exact", "synthetic", "train") in found
+    assert ("near", "test", "train") in found
+
+
+def test_a_threshold_of_the_users_is_not_said_to_come_from_the_baseline(train, test, innocent):
+    findings = likeness.audit(
+        train, innocent[:20], test, options=AuditOptions(threshold=0.5, evidence=0)
+    )
+    (line,) = [line for line in findings.describe() if line.startswith("threshold")]
+    assert "set by hand" in line
+
+
+def test_without_a_threshold_no_number_is_expected_by_chance(innocent):
+    one = ImageSet.from_arrays(slices_of(1, 5), patient_ids=["p"] * 5)
+    findings = likeness.audit(one, innocent[:20])
+    assert "no image could be flagged" in findings.methods
+    assert "expected by" not in findings.methods
+
+
+def test_some_unknown_patients_are_counted_and_many_forbid_a_clearance(innocent):
+    train = ImageSet.from_arrays(
+        np.concatenate([slices_of(p, 1) for p in range(400, 550)]),
+        patient_ids=[*(f"p{i}" for i in range(100)), *[None] * 50],
+    )
+    findings = likeness.audit(train, innocent)
+    check = next(c for c in findings.checks if c.name == "Patients known")
+    assert check.status == "WARN"
+    assert "50 of 150 training images" in check.detail
+    assert findings.verdict.code != "NO_COPY_DETECTED"
+
+
 def test_differing_shapes_are_refused_with_a_table(train):
     with pytest.raises(ImageMismatchError, match=r"train +2x64x64.*\n +synthetic +1x64x64"):
         likeness.audit(train, np.zeros((3, 1, 64, 64), dtype=np.uint8))

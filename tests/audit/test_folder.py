@@ -43,6 +43,7 @@ def test_the_same_settings_resume_and_keep_what_was_done(tmp_path):
 
 def test_other_settings_are_refused_with_the_difference_and_the_way_out(tmp_path):
     claim(tmp_path / "audit")
+    (tmp_path / "audit" / "findings.json").write_text("{}")
     other = {**SETTINGS_A, "seed": 1}
     with pytest.raises(OptionError, match=r"seed was 0, is 1.*--overwrite"):
         claim(tmp_path / "audit", settings=other)
@@ -92,6 +93,7 @@ def test_settings_survive_toml(name):
 def test_a_spoilt_settings_file_is_not_taken_for_the_same_settings(tmp_path):
     claim(tmp_path / "audit")
     (tmp_path / "audit" / SETTINGS).write_text("seed = [")
+    (tmp_path / "audit" / "findings.json").write_text("{}")
     with pytest.raises(OptionError, match="other settings"):
         claim(tmp_path / "audit")
 
@@ -104,3 +106,25 @@ def test_errors_csv_runs_nothing_in_a_spreadsheet(tmp_path):
     assert back["path"] == "'" + row["path"]
     assert back["bytes"] == "12"
     assert back["sha256"] == ""
+
+
+def test_a_mistyped_command_leaves_nothing_in_the_way(tmp_path):
+    claim(tmp_path / "audit", settings={**SETTINGS_A, "train": "mistyped"})
+    claim(tmp_path / "audit")
+    assert read_settings(tmp_path / "audit")["train"] == "a/b"
+    made = tmp_path / "audit" / "work" / "sets" / "train"
+    made.mkdir(parents=True)
+    (made / "dataset.json").write_text("{}")
+    with pytest.raises(OptionError, match="train was 'a/b', is 'other'"):
+        claim(tmp_path / "audit", settings={**SETTINGS_A, "train": "other"})
+
+
+def test_before_there_is_a_result_more_files_may_be_left_out(tmp_path):
+    stopped = {**SETTINGS_A, "max_skipped": 0.01, "strict": True}
+    allowed = {**SETTINGS_A, "max_skipped": 0.5, "strict": False}
+    claim(tmp_path / "audit", settings=stopped)
+    claim(tmp_path / "audit", settings=allowed)
+    assert read_settings(tmp_path / "audit")["max_skipped"] == 0.5
+    (tmp_path / "audit" / "findings.json").write_text("{}")
+    with pytest.raises(OptionError, match=r"max_skipped was 0\.5, is 0\.01"):
+        claim(tmp_path / "audit", settings=stopped)

@@ -7,18 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from likeness._audit.assemble import verdict_from
+from likeness._audit.checks import _duplicates_rows, obstacles_to_clearance
 from likeness._audit.comparisons import Highest, sample_of_patients
 from likeness._audit.duplicates import (
     Contamination,
     contamination_of_test,
+    contamination_of_train,
     exact_across,
     exact_within,
     near_duplicates,
 )
+from likeness._audit.inputs import Inputs, intensity_checks
+from likeness._audit.methods import orientations, seen_alterations
 from likeness._audit.options import AuditOptions
 from likeness._audit.yardstick import Candidate, baseline_checks, choose_yardstick
-from likeness.datasets import ImageSet
+from likeness._findings import Counts, DuplicatePair
+from likeness.calibration import calibrate, decide
+from likeness.datasets import Accounting, ImageSet
+from likeness.datasets.accounting import LeftOut
 from likeness.errors import OptionError
+from likeness.similarity import possible_transforms
+from likeness.types import TRANSFORMS
 
 
 def highest_of(scores, comparison="test->train", patients=None, ids=None, match=None):
@@ -100,6 +110,98 @@ def test_test_images_leave_for_each_of_the_three_reasons():
     assert spoilt.images.tolist() == [True, True, True, False]
     assert spoilt.shared_patients == ("b",)
     assert spoilt.share == 0.75
+
+
+def test_the_other_images_of_a_person_found_in_train_leave_too():
+    train = images_of([1, 2, 3], ["a", "b", "c"])
+    test = images_of([50, 60, 70], ["x", "x", "y"], prefix="t")
+    found = highest_of([0.996, 0.97, 0.5], patients=["x", "x", "y"], ids=test.image_ids)
+    spoilt = contamination_of_test(test, train, found, 0.995)
+    assert spoilt.images.tolist() == [True, True, False]
+    assert (spoilt.num_found, spoilt.share) == (1, 1 / 3)
+
+
+def test_two_names_for_one_person_leave_the_training_baseline_together():
+    """Only image 1 of b points to image 0 of a; a's own nearest is another patient."""
+    train = images_of([1, 2, 3, 4], ["a", "b", "b", "c"])
+    found = highest_of(
+        [0.6, 0.996, 0.97, 0.6], "train->train", ["a", "b", "b", "c"], train.image_ids, [3, 0, 0, 0]
+    )
+    spoilt = contamination_of_train(found, train, 0.995)
+    assert spoilt.images.tolist() == [True, True, True, False]
+    assert (spoilt.num_found, spoilt.share) == (1, 1 / 4)
+
+
+def pair(first_set, second_set, first_patient, second_patient, kind="exact"):
+    return DuplicatePair(
+        kind, first_set, "i0", second_set, "i1", first_patient, second_patient, 1.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("duplicate", "status", "words"),
+    [
+        (pair("test", "train", "a", "a"), "WARN", "1 equal across test and train of one patient"),
+        (pair("test", "train", None, None), "WARN", "1 equal across test and train"),
+        (pair("train", "train", "a", "b"), "WARN", "1 equal within train of different patients"),
+        (pair("train", "train", "a", "a"), "PASS", "1 equal within train of one patient"),
+        (pair("train", "train", None, None), "PASS", "1 equal within train"),
+        (pair("synthetic", "synthetic", None, None), "PASS", "1 equal within synthetic"),
+        (pair("synthetic", "train", None, "a"), "PASS", "1 equal across synthetic and train"),
+    ],
+)
+def test_duplicates_warn_where_they_spoil_the_baseline(duplicate, status, words):
+    (check,) = _duplicates_rows([duplicate])
+    assert (check.status, check.detail) == (status, words)
+
+
+def test_the_orientations_that_were_searched_are_said():
+    assert "eight" in orientations(TRANSFORMS)
+    assert "in 4 orientations" in orientations(possible_transforms(TRANSFORMS, 30, 20))
+    assert "quarter" not in seen_alterations(possible_transforms(TRANSFORMS, 30, 20))
+    assert "not flipped" in orientations(("identity",))
+    assert seen_alterations(("identity",)) == "noise and intensity"
+
+
+def inputs_of(train, synthetic, left_out=()):
+    account = Accounting(found=len(train) + len(left_out), used=len(train), left_out=left_out)
+    none = Accounting(found=1, used=1)
+    return Inputs(train, synthetic, None, {"train": account, "synthetic": none}, (0,))
+
+
+def test_an_unreadable_training_file_forbids_a_clearance_and_one_left_out_by_rule_does_not():
+    train = images_of([1, 2, 3], ["a", "b", "c"])
+    baseline = choose_yardstick(candidate(INNOCENT), None, AuditOptions()).baseline
+    broken = (LeftOut("a.png", "read", "truncated", "the file ends early"),)
+    (obstacle,) = obstacles_to_clearance(inputs_of(train, train, broken), baseline)
+    assert "1 training files could not be read" in obstacle
+    by_rule = (LeftOut("notes.txt", "find", "other_file", "no image"),)
+    assert obstacles_to_clearance(inputs_of(train, train, by_rule), baseline) == []
+    decision = decide(INNOCENT[:350] - 0.2, calibrate(INNOCENT), INNOCENT, num_patients=400)
+    assert decision.code == "NO_COPY_DETECTED"
+    counts = Counts(350, 3, 0, 0, 3.5, 0, 3, 0, 0, 1050)
+    verdict = verdict_from(
+        decision,
+        counts,
+        test_used=True,
+        obstacles=[obstacle],
+        false_flag_rate=0.01,
+        alterations="noise",
+    )
+    assert verdict.code == "INCONCLUSIVE"
+    assert verdict.reasons[0] == obstacle
+
+
+def test_sets_with_different_backgrounds_are_noticed():
+    half = np.zeros((4, 1, 8, 8), dtype=np.uint8)
+    half[..., 4:] = np.arange(1, 33).reshape(8, 4)
+    full = np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8).repeat(4, axis=0)
+    sets = [ImageSet.from_arrays(images) for images in (half, full)]
+    (check,) = intensity_checks(inputs_of(*sets))
+    assert check.status == "WARN"
+    assert "train 50%, synthetic 2%" in check.detail
+    (check,) = intensity_checks(inputs_of(sets[0], sets[0]))
+    assert check.status == "PASS"
 
 
 INNOCENT = np.linspace(0.5, 0.9, 400)

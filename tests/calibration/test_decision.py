@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -83,6 +84,13 @@ def test_an_image_without_a_score_is_neither_flagged_nor_counted(baseline, thres
     assert decision.expected == pytest.approx(4.01)
 
 
+def test_images_without_a_score_do_not_count_towards_enough(baseline, threshold):
+    scores = np.append(innocent(FEWEST_SYNTHETIC - 1), [math.nan] * 50)
+    decision = decide(scores, threshold, baseline, num_patients=400)
+    assert decision.code == "INCONCLUSIVE"
+    assert f"{FEWEST_SYNTHETIC - 1} synthetic images are too few" in decision.reasons[0]
+
+
 def test_few_people_behind_the_threshold_make_many_flags_possible(baseline, threshold):
     """The same 60 flags: a finding with 400 people, none with 10."""
     scores = innocent(1000)
@@ -108,6 +116,34 @@ def test_with_very_many_people_the_chance_is_the_binomial_tail():
     below = sum(math.comb(50, k) * 0.04**k * 0.96 ** (50 - k) for k in range(3))
     many = chance_of_at_least(3, 50, rate=0.04, num_patients=10**7)
     assert many == pytest.approx(1 - below, rel=1e-3)
+
+
+def test_a_tiny_chance_keeps_its_digits():
+    """Against the beta-binomial tail summed in exact fractions."""
+    flags, images, patients = 38, 148, 137
+
+    def rising(x, n):
+        return math.prod(range(x, x + n))
+
+    exact = sum(
+        Fraction(math.comb(images, k) * rising(1, k) * rising(patients, images - k))
+        / rising(1 + patients, images)
+        for k in range(flags, images + 1)
+    )
+    found = chance_of_at_least(flags, images, rate=0.01, num_patients=patients)
+    assert found == pytest.approx(float(exact), rel=1e-9)
+    assert found < 1e-11
+
+
+def test_a_threshold_below_the_whole_baseline_explains_any_number_of_flags():
+    assert chance_of_at_least(50, 50, rate=1.0, num_patients=30) == 1.0
+    assert chance_of_at_least(0, 50, rate=0.01, num_patients=30) == 1.0
+
+
+def test_no_chance_is_written_as_zero(baseline, threshold):
+    scores = np.full(20_000, 0.95)
+    decision = decide(scores, threshold, baseline, num_patients=5000)
+    assert "less than 1e-99" in decision.reasons[0]
 
 
 def test_a_score_equal_to_the_threshold_is_not_flagged(baseline, threshold):

@@ -90,7 +90,7 @@ def test_a_path_that_is_not_there_is_exit_code_3_and_named(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["audit", "--train", "empty", "--synthetic", "empty", "--out", "audit"],
+        ["audit", "--train", "empty", "--synthetic", "absent", "--out", "audit"],
         ["inspect", "empty"],
         ["prepare", "images", "empty", "--out", "set"],
         ["prepare", "brats", "empty", "--out", "set"],

@@ -137,3 +137,28 @@ def test_wrong_arrays_are_refused_with_advice():
         ImageSet.from_arrays(some(2), slice_indices=[1])
     with pytest.raises(OptionError, match="cannot be chosen"):
         ImageSet.from_arrays(some(2)).select_channels(["nope"])
+
+
+def test_channels_last_are_refused_with_the_way_out():
+    from likeness.datasets import ImageSet
+    from likeness.errors import ImageMismatchError
+
+    with pytest.raises(ImageMismatchError, match=r"transpose\(0, 3, 1, 2\)"):
+        ImageSet.from_arrays(np.zeros((5, 32, 32, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([np.zeros((1, 8, 8)), np.zeros((1, 8, 9))], "train: the images differ in shape"),
+        (None, "train is 'NoneType'"),
+        ({"a": 1}, "train is 'dict'"),
+        (np.where(np.arange(128).reshape(2, 1, 8, 8) == 70, np.nan, 1.0), "1 of 2 images hold NaN"),
+    ],
+)
+def test_what_is_no_array_of_images_is_named(given, words, tmp_path):
+    from likeness.datasets import as_image_set
+    from likeness.errors import InputError
+
+    with pytest.raises(InputError, match=words):
+        as_image_set(given, work=tmp_path, role="train")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.datasets.making import folder_of_pngs, nifti, pixels, png, tree_bytes
 
-from likeness.datasets import inspect_path, prepare_images
+from likeness.datasets import PrepareOptions, inspect_path, prepare_images
 from likeness.datasets.splits import SplitRule
 from likeness.errors import NoImagesError
 
@@ -86,3 +86,37 @@ def test_sets_and_splits_are_recognised(tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(NoImagesError):
         inspect_path(tmp_path)
+
+
+def test_names_that_look_alike_and_images_without_variance_are_said(tmp_path):
+    png(tmp_path / "s/caf\u00e9.png", pixels(1))
+    png(tmp_path / "s/cafe\u0301.png", pixels(2))
+    png(tmp_path / "s/flat.png", np.full((12, 10), 7, np.uint8))
+    notes = inspect_path(tmp_path / "s").notes
+    assert any("'caf\\xe9.png'" in note and "'cafe\\u0301.png'" in note for note in notes)
+    assert any("all pixels equal" in note and "(1 images)" in note for note in notes)
+
+
+def test_files_that_cannot_be_decoded_are_not_counted_as_images(tmp_path):
+    source = folder_of_pngs(tmp_path / "s", 4)
+    path = source / "P0/P0_000.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    found = inspect_path(source)
+    assert (found.num_images, found.accounting.used) == (3, 3)
+
+
+def test_sizes_that_differ_are_brought_to_that_of_most(tmp_path):
+    source = folder_of_pngs(tmp_path / "s", 4)
+    png(source / "odd.png", pixels(9, (5, 5)))
+    assert " --resize 12x10 " in inspect_path(source).suggestion
+
+
+def test_a_rule_sees_the_same_names_as_the_preparation(tmp_path):
+    for patient in (1, 2):
+        for channel in ("t1", "flair"):
+            png(tmp_path / f"s/P{patient}_{channel}.png", pixels(patient))
+    rule = "regex:(P[0-9])_"
+    assert inspect_path(tmp_path / "s", patient_id=rule).num_patients == 2
+    options = PrepareOptions(patient_id=rule)
+    made = prepare_images(tmp_path / "s", tmp_path / "out", options=options).image_set
+    assert made.patient_ids == ("P1", "P2")

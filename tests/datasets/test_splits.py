@@ -72,7 +72,7 @@ def test_a_split_shares_no_patient_and_loses_no_file(source, tmp_path):
     assert "README" in (out / "left_out.csv").read_text()
     again = build_split(out, plan, SplitRule(test_patients=2, seed=5), run=RUN)
     assert again.accounting == made.accounting
-    with pytest.raises(OptionError, match="split was"):
+    with pytest.raises(OptionError, match=r"split\.num_patients was"):
         build_split(out, plan, SplitRule(test_patients=3, seed=5), run=RUN)
 
 

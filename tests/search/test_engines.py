@@ -70,6 +70,20 @@ def raises(rows, products):
     raise RuntimeError(message)
 
 
+class WrongMoments(NumpyEngine):
+    name = "broken"
+
+    def moments(self, row):
+        total, squares = super().moments(row)
+        return total, squares % 2**32
+
+
+def test_wrong_sums_are_noticed():
+    """Sums of squares that wrap at 32 bits rule an engine out too."""
+    with pytest.raises(OptionError, match="sum and sum of squares"):
+        choose_engine(WrongMoments())
+
+
 FAULTS = [rounded, wrapped, saturated, one_wrong, wrong_for_long_rows, wrong_shape, raises]
 
 

@@ -57,8 +57,8 @@ def most_copied_from(copies: list[Copy]) -> list[MostCopied]:
 
 
 def distribution_of(highest: Highest) -> Distribution:
-    """Sum up one comparison; images without variance do not count."""
-    defined = highest.rows(~highest.undefined & ~np.isnan(highest.score))
+    """Sum up one comparison; images without a score do not count."""
+    defined = highest.rows(~highest.undefined)
     return Distribution(
         comparison=highest.comparison,
         num_images=len(defined.score),
@@ -99,7 +99,13 @@ def counts_from(
 
 
 def verdict_from(
-    decision: Decision, counts: Counts, *, test_used: bool, obstacles: list[str]
+    decision: Decision,
+    counts: Counts,
+    *,
+    test_used: bool,
+    obstacles: list[str],
+    false_flag_rate: float,
+    alterations: str,
 ) -> Verdict:
     """Put the decision into a sentence that a reader without statistics can repeat.
 
@@ -109,6 +115,10 @@ def verdict_from(
         Whether held-out test images are the baseline.
     obstacles
         What forbids a clearance though no copy was found. Copies that were found stand.
+    false_flag_rate
+        At most this share of the baseline lies above the threshold.
+    alterations
+        What the comparison sees through, in words.
     """
     if decision.code == "NO_COPY_DETECTED" and obstacles:
         sentence = f"The available data do not allow a statement: {obstacles[0]}"
@@ -118,19 +128,14 @@ def verdict_from(
         f"We compared {counts.synthetic} synthetic images with {counts.train} training images "
         f"of {counts.train_patients} patients. "
     )
+    others = f"{100 * (1 - false_flag_rate):.4g} % of the real pictures of other people"
     if decision.code == "COPIES_FOUND":
-        sentence = (
-            f"{compared}{counts.flagged} of them come closer to a picture of one training patient "
-            "than pictures of other people do; "
-            f"{counts.expected:.1f} would be expected by chance alone. "
-            f"{_patients(counts.patients)} affected. "
-            f"These images should be treated as pictures of the patients concerned.{only}"
-        )
+        sentence = f"{compared}{_copies_found(decision, counts, others)}{only}"
     elif decision.code == "NO_COPY_DETECTED":
         sentence = (
             f"{compared}None of them was recognised as a copy.{only} This says nothing about "
-            "alterations beyond noise, intensity, flips and quarter turns, about recognising a "
-            "person by other means, about the generator itself, or about images outside this set."
+            f"alterations beyond {alterations}, about recognising a person by other means, about "
+            "the generator itself, or about images outside this set."
         )
     else:
         sentence = (
@@ -138,6 +143,26 @@ def verdict_from(
             f"{decision.reasons[0] if decision.reasons else ''}"
         )
     return Verdict(decision.code, sentence, list(decision.reasons))
+
+
+def _copies_found(decision: Decision, counts: Counts, others: str) -> str:
+    """Say which images are taken for copies: all flagged ones only if chance does not explain them.
+
+    With few people behind the threshold chance can flag many; the near-duplicates stand alone then.
+    """
+    closer = f"closer to a picture of one training patient than at least {others} do"
+    treat = "These images should be treated as pictures of the patients concerned."
+    if decision.exceeds_chance:
+        return (
+            f"{counts.flagged} of them come {closer}; {counts.expected:.1f} would be expected by "
+            f"chance alone. {_patients(counts.patients)} affected. {treat}"
+        )
+    return (
+        f"{int(decision.certain.sum())} of them almost equal a picture of one training patient, "
+        f"more than any picture of the baseline does. {treat} In all, "
+        f"{counts.flagged} come {closer}, where {counts.expected:.1f} would be expected by chance "
+        "alone and chance could give as many: look at the pairs."
+    )
 
 
 def _patients(number: int) -> str:

@@ -7,6 +7,10 @@ from collections import Counter
 from likeness._audit.comparisons import Highest
 from likeness._audit.inputs import Inputs
 from likeness._findings import Baseline, Check, Counts, DuplicatePair
+from likeness.datasets import ImageSet
+
+MANY_UNKNOWN = 0.05
+"""Share of training images without a patient above which train -> train clears nobody."""
 
 MANY_SYNTHETIC = 1000
 """Images recommended for a statement on the generator."""
@@ -35,10 +39,11 @@ def obstacles_to_clearance(inputs: Inputs, baseline: Baseline) -> list[str]:
             f"{skipped} training files could not be read, so copies of them cannot be found; "
             "mend or remove them."
         )
-    if baseline.comparison == "train->train" and not inputs.train.has_patient_ids:
+    unknown = num_unknown(inputs.train)
+    if baseline.comparison == "train->train" and unknown > MANY_UNKNOWN * len(inputs.train):
         obstacles.append(
-            "the patients of the training images are not known, so the baseline meets the same "
-            "person again; give --patient-id."
+            f"the patients of {unknown} of {len(inputs.train)} training images are not known, so "
+            "the baseline meets the same person again; give --patient-id."
         )
     return obstacles
 
@@ -55,32 +60,46 @@ def _every_file_used(inputs: Inputs) -> Check:
 
 
 def _complete_search(highest: Highest, counts: Counts) -> Check:
-    detail = (
-        f"{counts.pairs} pairs compared = {len(highest.query_ids)} synthetic x {counts.train} "
-        "training images; exact search, nothing skipped"
-    )
-    return Check("Complete search", "PASS", detail)
+    images = len(highest.query_ids)
+    missing = images * counts.train - counts.pairs
+    detail = f"{counts.pairs} pairs compared = {images} synthetic x {counts.train} training images"
+    if missing:
+        detail += f" less {missing} pairs with a constant image, which has no correlation"
+    return Check("Complete search", "PASS", f"{detail}; exact search")
 
 
 def _patients_known(inputs: Inputs) -> Check:
-    if inputs.train.has_patient_ids:
-        return Check(
-            "Patients known",
-            "PASS",
-            f"{len(inputs.train)} training images of {inputs.train.num_patients} patients",
+    advice = "Give --patient-id; see `likeness inspect`."
+    missing = []
+    unknown = num_unknown(inputs.train)
+    if unknown:
+        missing.append(
+            f"{unknown} of {len(inputs.train)} training images have no patient id: each counts as "
+            "a patient of its own, and the baseline train -> train meets the same person again"
         )
-    return Check(
-        "Patients known",
-        "WARN",
-        "no patient ids: every training image counts as a patient of its own, and the baseline "
-        "train -> train meets the same person again",
-        "Give --patient-id; see `likeness inspect`.",
-    )
+    unknown = 0 if inputs.test is None else num_unknown(inputs.test)
+    if inputs.test is not None and unknown:
+        missing.append(
+            f"{unknown} of {len(inputs.test)} test images have no patient id: each counts as a "
+            "person of its own, so the number of flags may vary more by chance than is thought, "
+            "and a patient in both sets is not seen"
+        )
+    if missing:
+        return Check("Patients known", "WARN", "; ".join(missing), advice)
+    known = f"{len(inputs.train)} training images of {inputs.train.num_patients} patients"
+    if inputs.test is not None:
+        known += f", {len(inputs.test)} test images of {inputs.test.num_patients}"
+    return Check("Patients known", "PASS", known)
+
+
+def num_unknown(images: ImageSet) -> int:
+    """Return how many images have no patient."""
+    return sum(patient is None for patient in images.patient_ids)
 
 
 def _duplicates_rows(duplicates: list[DuplicatePair]) -> list[Check]:
     kinds = Counter(
-        (pair.kind, pair.first_set, pair.second_set, _same_patient(pair)) for pair in duplicates
+        (pair.kind, pair.first_set, pair.second_set, _whose(pair)) for pair in duplicates
     )
     if not kinds:
         return [
@@ -88,19 +107,28 @@ def _duplicates_rows(duplicates: list[DuplicatePair]) -> list[Check]:
         ]
     words = []
     spoils = False
-    for (kind, first, second, same), number in sorted(kinds.items()):
-        spoils |= not same and "synthetic" not in {first, second}
+    for (kind, first, second, who), number in sorted(kinds.items()):
+        real = "synthetic" not in {first, second}
+        spoils |= real and (first != second or who == "of different patients")
         where = f"within {first}" if first == second else f"across {first} and {second}"
-        who = "" if first != second else (" of one patient" if same else " of different patients")
-        words.append(f"{number} {'equal' if kind == 'exact' else 'almost equal'} {where}{who}")
+        patients = f" {who}" if real and who else ""
+        words.append(f"{number} {'equal' if kind == 'exact' else 'almost equal'} {where}{patients}")
     advice = "They are listed under duplicates."
     if spoils:
-        advice += " Different patients with one image are probably one person under two names."
+        advice += (
+            " A real image belongs to one patient and one set: correct the patient ids, or take "
+            "it out of one of the sets."
+        )
     return [Check("Duplicates", "WARN" if spoils else "PASS", "; ".join(words), advice)]
 
 
-def _same_patient(pair: DuplicatePair) -> bool:
-    return pair.first_patient is not None and pair.first_patient == pair.second_patient
+def _whose(pair: DuplicatePair) -> str:
+    """Say whether both images are of one patient, as far as that is known."""
+    if pair.first_patient is None or pair.second_patient is None:
+        return ""
+    return (
+        "of one patient" if pair.first_patient == pair.second_patient else "of different patients"
+    )
 
 
 def _enough_images(counts: Counts) -> Check:
@@ -120,7 +148,8 @@ def _undefined(counts: Counts) -> Check:
     return Check(
         "Images without variance",
         "WARN",
-        f"{counts.undefined} synthetic images are constant: they have no correlation and were "
-        "not ranked",
+        f"{counts.undefined} of {counts.synthetic} synthetic images are constant, at full size or "
+        "at block means, in every channel that could be compared: they have no score and were not "
+        "judged",
         "Look at them; a working generator makes none.",
     )

@@ -14,7 +14,7 @@ from likeness._audit.options import AuditOptions
 from likeness._findings import Comparison
 from likeness._progress import Progress, Task
 from likeness.datasets import ImageSet
-from likeness.search import EngineChoice, SearchOptions, SearchResult, search
+from likeness.search import EngineChoice, SearchOptions, SearchResult, plan_search, search
 from likeness.types import TRANSFORMS, Flags, Floats, Integers, Transform
 
 
@@ -22,7 +22,7 @@ from likeness.types import TRANSFORMS, Flags, Floats, Integers, Transform
 class Highest:
     """What every query image reaches among the references of one comparison.
 
-    All arrays have one row per query. A query without variance has NaN and -1.
+    All arrays have one row per query. A query without a score has NaN and -1 there.
     """
 
     comparison: Comparison
@@ -41,6 +41,8 @@ class Highest:
     transform: NDArray[np.int8]
     """Index into `TRANSFORMS` of what is done to the query there; -1 for none."""
     undefined: Flags
+    """Without a score: constant, at full size or at block means, in every channel in which some
+    reference varies."""
     num_reference_patients: int
     pairs: int
 
@@ -109,10 +111,23 @@ class Searcher:
         groups = queries.patient_codes if own_patient_left_out else None
         checkpoint = self.work / comparison.replace("->", "-to-")
         checkpoint.mkdir(parents=True, exist_ok=True)
+        options = self.search_options()
+        plan = plan_search(
+            queries,
+            references,
+            options=options,
+            memory_bytes=self.options.memory_bytes,
+            threads=self.options.threads,
+        )
+        self.progress.say(
+            f"{comparison.replace('->', ' -> ')}: {plan.num_pairs:,} pairs, {plan.query_block:,} "
+            f"queries at a time, {plan.needs_bytes / 2**20:.0f} MiB, about "
+            f"{plan.seconds(self.engine.gops):.0f} s"
+        )
         result = search(
             queries,
             references,
-            options=self.search_options(),
+            options=options,
             engine=self.engine.engine,
             memory_bytes=self.options.memory_bytes,
             threads=self.options.threads,
@@ -135,6 +150,10 @@ class _Named:
     ) -> AbstractContextManager[Task]:
         """Open the task under the comparison's name."""
         return self._progress.task(self._name, total, unit=unit)
+
+    def say(self, text: str) -> None:
+        """Pass the line on."""
+        self._progress.say(text)
 
 
 def sample_of_patients(patient_codes: NDArray[np.int32], size: int, seed: int) -> Integers:
@@ -187,7 +206,7 @@ def _highest(
         score=np.where(found, score, np.nan),
         match=np.where(found, grid.reference_index_mean[rows, patient], -1).astype(np.int64),
         transform=np.where(found, grid.transform_mean[rows, patient], -1).astype(np.int8),
-        undefined=result.undefined_queries,
+        undefined=~found,
         num_reference_patients=references.num_patients,
         pairs=result.num_pairs,
     )

@@ -6,7 +6,8 @@ Three kinds matter:
   person under two names, or a test image that is also a training image;
 - patients that are in train and test.
 
-A test image that is a training image makes the baseline too high, and copies pass.
+A test image that is a training image makes the baseline too high, and copies pass. So does another
+picture of the same person; therefore patients leave the baseline as a whole.
 """
 
 from __future__ import annotations
@@ -33,11 +34,19 @@ class Contamination:
     """(n,) True for images that leave the baseline."""
     shared_patients: tuple[str, ...] = ()
     """Patients in train and test."""
+    found: Flags | None = None
+    """(n,) True for images that are themselves equal, almost equal or of a shared patient; the
+    others leave because they show the same person. None where all are."""
+
+    @property
+    def num_found(self) -> int:
+        """Number of images that are themselves contaminated."""
+        return int((self.images if self.found is None else self.found).sum())
 
     @property
     def share(self) -> float:
-        """Share of the images that leave; 0 for an empty set."""
-        return float(self.images.mean()) if len(self.images) else 0.0
+        """Share of the images that are themselves contaminated; 0 for an empty set."""
+        return self.num_found / len(self.images) if len(self.images) else 0.0
 
 
 def exact_within(images: ImageSet, role: Role) -> list[DuplicatePair]:
@@ -88,10 +97,8 @@ def near_duplicates(
                 first_id=query,
                 second_set="train",
                 second_id=match,
-                first_patient=highest.query_patients[row],
-                second_patient=references.patient_names[
-                    references.patient_codes[highest.match[row]]
-                ],
+                first_patient=queries.patient_ids[row],
+                second_patient=references.patient_ids[highest.match[row]],
                 correlation=float(highest.score[row]),
                 transform=highest.transform_name(row),
             )
@@ -102,7 +109,10 @@ def near_duplicates(
 def contamination_of_test(
     test: ImageSet, train: ImageSet, highest: Highest, limit: float
 ) -> Contamination:
-    """Find the test images that are, or may be, training images or of training patients."""
+    """Find the test images that are, or may be, training images or of training patients.
+
+    A patient with one such image leaves with all images: the others show the same person.
+    """
     known = set(train.pixel_hashes)
     images = np.array([digest in known for digest in test.pixel_hashes])
     images |= np.nan_to_num(highest.score, nan=-1.0) >= limit
@@ -112,12 +122,25 @@ def contamination_of_test(
         images |= np.array(
             [test.patient_names[code] in shared for code in test.patient_codes], dtype=bool
         )
-    return Contamination(images, tuple(sorted(shared)))
+    linked = {highest.query_patients[row] for row in np.flatnonzero(images)}
+    return Contamination(_images_of(linked, highest), tuple(sorted(shared)), images)
 
 
-def contamination_of_train(highest: Highest, limit: float) -> Contamination:
-    """Find the training images that have an almost equal image under another patient."""
-    return Contamination(np.nan_to_num(highest.score, nan=-1.0) >= limit)
+def contamination_of_train(highest: Highest, train: ImageSet, limit: float) -> Contamination:
+    """Find the training images of patients that share an almost equal image with another patient.
+
+    All images of both leave: if they are one person under two names, other pictures of that person
+    are as close as no other people are.
+    """
+    found = np.nan_to_num(highest.score, nan=-1.0) >= limit
+    rows = np.flatnonzero(found)
+    linked = {highest.query_patients[row] for row in rows}
+    linked |= {train.patient_names[train.patient_codes[highest.match[row]]] for row in rows}
+    return Contamination(_images_of(linked, highest), found=found)
+
+
+def _images_of(patients: set[str], highest: Highest) -> Flags:
+    return np.array([patient in patients for patient in highest.query_patients], dtype=bool)
 
 
 def _exact_pair(

@@ -12,6 +12,7 @@ import json
 import shutil
 import tomllib
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ OUTPUTS = (
     "summary.html",
     COMPLETE,
 )
+TOLERANCES = ("max_skipped", "strict")
+"""Settings that may change while there is no result yet."""
 ERROR_COLUMNS = ("set", "path", "stage", "code", "reason", "bytes", "sha256")
 
 
@@ -55,9 +58,17 @@ def check_folder(
     Raises
     ------
     OptionError
-        If `out` lies inside an input or holds one, is a foreign folder, or holds an audit with
-        other settings and `overwrite` is False.
+        If one path is given for two sets, or `out` lies inside an input or holds one, is a foreign
+        folder, or holds an audit with other settings and `overwrite` is False.
     """
+    inputs = list(inputs)
+    for first, second in combinations(inputs, 2):
+        if first.exists() and first.resolve() == second.resolve():
+            msg = (
+                f"{str(first)!r} is given twice. --train, --test and --synthetic are three "
+                "different sets of images; look at the command again."
+            )
+            raise OptionError(msg)
     for path in inputs:
         if is_inside(out, path):
             msg = f"--out {str(out)!r} lies inside the input {str(path)!r}. Choose another folder."
@@ -79,12 +90,22 @@ def check_folder(
         )
         raise OptionError(msg)
     wanted = _as_written(settings)
-    if previous is not None and previous != wanted and not overwrite:
+    if previous is not None and not any((out / name).exists() for name in OUTPUTS):
+        # A run that stopped for files it could not read may be told to go on without them.
+        previous = {**previous, **{key: wanted[key] for key in TOLERANCES if key in wanted}}
+    if previous != wanted and not overwrite and _has_content(out):
+        changes = _difference(previous or {}, wanted)
         msg = (
-            f"{str(out)!r} holds an audit with other settings: {_difference(previous, wanted)}. "
+            f"{str(out)!r} holds an audit with other settings: {changes}. "
             "Choose another --out, or give --overwrite to replace it."
         )
         raise OptionError(msg)
+
+
+def _has_content(out: Path) -> bool:
+    """Whether a run has finished anything there; a mistyped command has not."""
+    begun = (out / "work" / "sets").glob("*/dataset.json")
+    return any((out / name).exists() for name in OUTPUTS) or any(begun)
 
 
 def claim_folder(out: Path, settings: Mapping[str, Any], *, fresh: bool) -> None:

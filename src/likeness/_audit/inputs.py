@@ -76,6 +76,7 @@ def open_inputs(
         sets[role], accounts[role] = as_image_set(
             given, work=work / role, options=prepare, role=role, progress=progress
         )
+        progress.say(recognised(role, sets[role], accounts[role]))
     given_sets = Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, (), ())
     refuse_mismatch(given_sets)
     unnamed = tuple(role for role, images in sets.items() if is_unnamed(images.channels))
@@ -85,8 +86,19 @@ def open_inputs(
     if names is not None:
         sets = {role: images.rename_channels(names) for role, images in sets.items()}
     channels = choose_channels(sets["train"], options.channels)
-    return Inputs(
-        sets["train"], sets["synthetic"], sets.get("test"), accounts, channels, unnamed
+    return Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, channels, unnamed)
+
+
+def recognised(role: str, images: ImageSet, account: Accounting) -> str:
+    """Say in one line what was read and who the patients are, with examples."""
+    text = f"{role}: {len(images)} images; {account.summary()}"
+    known = images.record.get("patients", {})
+    if role == "synthetic" or "coverage" not in known:
+        return text
+    examples = ", ".join(f"{patient} from {key}" for key, patient in known["examples"])
+    return (
+        f"{text}; {images.num_patients} patients by rule {known['rule']}, "
+        f"{known['coverage']:.0%} covered ({examples})"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from likeness._findings import Baseline, Counts, Distribution
+from likeness.types import TRANSFORMS, Transform
 
 PAPER = (
     "Akbar MU, Wang W, Eklund A. Beware of diffusion models for synthesizing medical images - a "
@@ -17,7 +18,7 @@ def methods_paragraph(
     counts: Counts,
     shape: tuple[int, ...],
     channels: list[str],
-    num_transforms: int,
+    transforms: tuple[Transform, ...],
     baseline: Baseline,
     distributions: list[Distribution],
     engine: str,
@@ -25,14 +26,11 @@ def methods_paragraph(
 ) -> str:
     """Return the methods paragraph with the numbers of this run."""
     size = f"{shape[1]} x {shape[2]}"
-    turned = (
-        "in eight orientations (flips and quarter turns)" if num_transforms > 1 else "as they are"
-    )
     text = [
         f"Each of {counts.synthetic} synthetic images was compared with each of {counts.train} "
         f"training images of {counts.train_patients} patients ({len(channels)} "
-        f"{'channel' if len(channels) == 1 else 'channels'} of {size} pixels), {turned}, by exact "
-        f"search (Likeness {version}, {engine}).",
+        f"{'channel' if len(channels) == 1 else 'channels'} of {size} pixels), "
+        f"{orientations(transforms)}, by exact search (Likeness {version}, {engine}).",
         "Similarity is Pearson's correlation, over all pixels and channels as one vector (r_cat) "
         "and as the mean over channels (r_ch).",
         f"The decision score of an image is its highest r_ch at {grid} x {grid} block means.",
@@ -56,10 +54,33 @@ def methods_paragraph(
             f"{'; '.join(means)}. Comparisons with different numbers of patients do not compare."
         )
     text.append(
-        f"{counts.flagged} images were flagged, where {counts.expected:.1f} were expected by "
+        "There is no threshold, so no image could be flagged."
+        if baseline.threshold is None
+        else f"{counts.flagged} images were flagged, where {counts.expected:.1f} were expected by "
         "chance."
     )
     return " ".join(text)
+
+
+def orientations(transforms: tuple[Transform, ...]) -> str:
+    """Say in which orientations the synthetic images were compared."""
+    if len(transforms) == len(TRANSFORMS):
+        return "in eight orientations (flips and quarter turns)"
+    if len(transforms) > 1:
+        return (
+            f"in {len(transforms)} orientations (flips and half turns: quarter turns do not fit "
+            "pictures that are not square)"
+        )
+    return "as they are, not flipped or turned"
+
+
+def seen_alterations(transforms: tuple[Transform, ...]) -> str:
+    """Return which alterations of a copy the comparison sees through."""
+    if len(transforms) == len(TRANSFORMS):
+        return "noise, intensity, flips and quarter turns"
+    return (
+        "noise, intensity, flips and half turns" if len(transforms) > 1 else "noise and intensity"
+    )
 
 
 def citation_document(methods: str, version: str) -> str:

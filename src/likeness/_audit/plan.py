@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from likeness._audit.folder import check_folder
 from likeness._audit.options import AuditOptions
-from likeness.datasets import Inspection, inspect_path
+from likeness.datasets import Inspection, PrepareOptions, inspect_path
+from likeness.datasets.plain import plan_images
 from likeness.datasets.sequences import ANNOTATIONS
+from likeness.datasets.sources import refuse_split
 from likeness.errors import NoImagesError
 from likeness.search import SearchOptions, SearchPlan, choose_engine, plan_search
 from likeness.types import Images
@@ -104,7 +106,9 @@ class AuditPlan:
                 f"{planned.role:<10} {planned.num_images} images {shape} {planned.dtype_name}"
             )
             lines.append(f"           {planned.files}")
-            if planned.role != "synthetic":
+            if planned.role != "synthetic" and planned.patient_rule == "none":
+                lines.append("           patients not known: every image counts as one of its own")
+            elif planned.role != "synthetic":
                 lines.append(
                     f"           {planned.num_patients} patients by rule "
                     f"{planned.patient_rule} ({planned.patient_coverage:.0%} covered)"
@@ -200,6 +204,7 @@ def plan_audit(
 def _planned(role: str, path: Path, options: AuditOptions) -> PlannedSet:
     rule = "none" if role == "synthetic" else options.patient_id
     manifest = None if role == "synthetic" else options.manifest
+    refuse_split(path, role)
     found: Inspection = inspect_path(path, patient_id=rule, manifest=manifest, decode=False)
     if not found.kinds or found.num_images == 0:
         msg = (
@@ -207,13 +212,27 @@ def _planned(role: str, path: Path, options: AuditOptions) -> PlannedSet:
             f"Look with: likeness inspect {path}"
         )
         raise NoImagesError(msg)
+    is_prepared = found.layout == "image set"
+    if not is_prepared:  # refuses now what the audit would refuse after an hour
+        plan_images(
+            path,
+            PrepareOptions(
+                patient_id=rule,
+                manifest=manifest,
+                max_skipped=options.max_skipped,
+                strict=options.strict,
+            ),
+        )
+        found.accounting.check(options.max_skipped)
     kind = found.kinds[0]
+    # An image without a patient counts as one of its own.
+    alone = round((1 - found.patient_coverage) * found.num_images)
     channels = len(found.channels) or kind.shape[0]
     return PlannedSet(
         role=role,
         path=str(path),
         num_images=found.num_images,
-        num_patients=max(found.num_patients, 1),
+        num_patients=max(found.num_patients + alone, 1),
         patient_rule=found.patient_rule,
         patient_coverage=found.patient_coverage,
         channels=found.channels,
@@ -221,7 +240,7 @@ def _planned(role: str, path: Path, options: AuditOptions) -> PlannedSet:
         dtype_name=kind.dtype,
         files=found.accounting.summary(),
         disk_bytes=found.disk_bytes,
-        is_prepared=found.layout == "image set",
+        is_prepared=is_prepared,
     )
 
 

@@ -43,7 +43,7 @@ from likeness._audit.inputs import (
     open_inputs,
     summarise,
 )
-from likeness._audit.methods import citation_document, methods_paragraph
+from likeness._audit.methods import citation_document, methods_paragraph, seen_alterations
 from likeness._audit.options import AuditOptions
 from likeness._audit.tables import baseline_table, images_table, patients_table, write_table
 from likeness._audit.yardstick import Candidate, Yardstick, baseline_checks, choose_yardstick
@@ -189,6 +189,8 @@ def _audit_into(
             counts,
             test_used=yardstick.baseline.comparison == "test->train",
             obstacles=obstacles_to_clearance(inputs, yardstick.baseline),
+            false_flag_rate=yardstick.baseline.false_flag_rate,
+            alterations=seen_alterations(compared.synthetic_result.transforms),
         ),
         counts=counts,
         copies=copies,
@@ -210,7 +212,7 @@ def _audit_into(
             counts=counts,
             shape=inputs.train.image_shape,
             channels=[inputs.train.channels[index] for index in inputs.channels],
-            num_transforms=len(options.transforms),
+            transforms=compared.synthetic_result.transforms,
             baseline=yardstick.baseline,
             distributions=distributions,
             engine=engine.engine.name,
@@ -255,7 +257,7 @@ def _compare(inputs: Inputs, searcher: Searcher) -> Compared:
     )
     if train.num_patients > 1:
         highest, _ = searcher.compare("train->train", sample, train, own_patient_left_out=True)
-        contamination = contamination_of_train(highest, options.near_duplicate)
+        contamination = contamination_of_train(highest, train, options.near_duplicate)
         train_candidate = Candidate(highest, contamination, "the training set")
     synthetic_highest, result = searcher.compare("synthetic->train", inputs.synthetic, train)
     if inputs.test is not None:
@@ -274,7 +276,7 @@ def _duplicates(inputs: Inputs, compared: Compared, limit: float) -> list[Duplic
         pairs += exact_within(inputs.test, "test")
         pairs += exact_across(inputs.test, "test", inputs.train, "train")
         pairs += exact_across(inputs.synthetic, "synthetic", inputs.test, "test")
-    exact = {(pair.first_id, pair.second_id) for pair in pairs}
+    exact = {_images_of(pair) for pair in pairs}
     near = []
     if compared.train is not None:
         near += near_duplicates(
@@ -282,7 +284,12 @@ def _duplicates(inputs: Inputs, compared: Compared, limit: float) -> list[Duplic
         )
     if compared.test is not None and inputs.test is not None:
         near += near_duplicates(compared.test.highest, inputs.test, "test", inputs.train, limit)
-    return pairs + [pair for pair in near if (pair.first_id, pair.second_id) not in exact]
+    return pairs + [pair for pair in near if _images_of(pair) not in exact]
+
+
+def _images_of(pair: DuplicatePair) -> frozenset[tuple[str, str]]:
+    """Return the two images, whichever comes first; sets may use the same ids."""
+    return frozenset({(pair.first_set, pair.first_id), (pair.second_set, pair.second_id)})
 
 
 def _write_pictures(

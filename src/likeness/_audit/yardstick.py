@@ -34,11 +34,15 @@ class Candidate:
     def problem(self, options: AuditOptions) -> str:
         """Return why it cannot be the baseline, or an empty string."""
         if self.contamination.share > options.max_contamination:
+            what = (
+                "have an almost equal image under another patient"
+                if self.highest.comparison == "train->train"
+                else "are also training images, almost equal to one, or of a training patient"
+            )
             return (
-                f"{int(self.contamination.images.sum())} of {len(self.contamination.images)} "
-                f"images of {self.name} ({self.contamination.share:.1%}) are also training images, "
-                "almost equal to one, or of a training patient; more than "
-                f"{options.max_contamination:.0%} is too many"
+                f"{self.contamination.num_found} of {len(self.contamination.images)} "
+                f"images of {self.name} ({self.contamination.share:.2%}) {what}; more than "
+                f"{options.max_contamination:.2%} is too many"
             )
         needed = fewest_images(options.false_flag_rate)
         if len(self.usable.score) < needed:
@@ -167,7 +171,10 @@ def baseline_checks(yardstick: Yardstick, test: Candidate | None) -> list[Check]
                     "Test set",
                     "WARN" if removed else "PASS",
                     detail,
-                    "They are listed under duplicates." if removed else "",
+                    "They are marked left_out in baseline.parquet; equal and almost equal ones are "
+                    "listed under duplicates."
+                    if removed
+                    else "",
                 )
             )
     if baseline.threshold_source == "user":

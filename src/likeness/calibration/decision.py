@@ -30,6 +30,9 @@ CHANCE_LEVEL = 0.01
 """More flags than expected count as a finding when chance gives as many in fewer than one audit
 out of a hundred."""
 
+SMALLEST_CHANCE = 1e-99
+"""A smaller probability is not written out: nothing has the probability 0."""
+
 FEWEST_SYNTHETIC = 300
 """With fewer images and no flag, a generator that copies one patient in a hundred would often
 pass: (1 - 0.01)^300 = 5 %."""
@@ -46,6 +49,8 @@ class Decision:
     chance: float
     """Probability of at least as many flags if no image were a copy, with one observation per
     baseline patient; 1 where there is no threshold."""
+    exceeds_chance: bool
+    """Whether there are more flags than chance explains."""
     certain: Flags
     """(n,) flagged, above every baseline image, and as close as near-duplicates are."""
     code: VerdictCode
@@ -89,7 +94,15 @@ def decide(
     nothing = np.zeros(len(scores), dtype=bool)
     if threshold is None:
         reason = why_no_baseline or "There is no usable baseline."
-        return Decision(nothing, 0.0, 1.0, nothing, "INCONCLUSIVE", (reason,))
+        return Decision(
+            flagged=nothing,
+            expected=0.0,
+            chance=1.0,
+            exceeds_chance=False,
+            certain=nothing,
+            code="INCONCLUSIVE",
+            reasons=(reason,),
+        )
 
     comparable = np.where(defined, scores, -np.inf)
     flagged = comparable > threshold.value
@@ -108,11 +121,12 @@ def decide(
             f"{num_certain} flagged {_images(num_certain)} closer to a training image than any "
             f"baseline image, with a correlation of at least {NEAR_DUPLICATE}."
         )
-    if num_flagged > expected and chance < CHANCE_LEVEL:
+    exceeds_chance = num_flagged > expected and chance < CHANCE_LEVEL
+    if exceeds_chance:
         reasons.append(
             f"{num_flagged} {_images(num_flagged)} above the threshold where {expected:.1f} were "
-            f"expected by chance; as many or more have a probability of {chance:.2g}, given the "
-            f"{num_patients} patients behind the threshold."
+            f"expected by chance; as many or more have a probability of {_small(chance)}, given "
+            f"the {num_patients} patients behind the threshold."
         )
     if reasons:
         code = "COPIES_FOUND"
@@ -132,7 +146,7 @@ def decide(
     else:
         code = "NO_COPY_DETECTED"
         reasons.append(f"None of the {num_images} images is above the threshold.")
-    return Decision(flagged, expected, chance, certain, code, tuple(reasons))
+    return Decision(flagged, expected, chance, exceeds_chance, certain, code, tuple(reasons))
 
 
 def chance_of_at_least(flags: int, images: int, *, rate: float, num_patients: int) -> float:
@@ -154,7 +168,16 @@ def chance_of_at_least(flags: int, images: int, *, rate: float, num_patients: in
     from scipy.stats import betabinom  # here: it takes most of a second to import
 
     above = max(1, math.floor(rate * (num_patients + 1) + 1e-9))
-    return float(betabinom.sf(flags - 1, images, above, num_patients + 1 - above))
+    if above > num_patients:  # a threshold below the whole baseline: every image may exceed it
+        return 1.0
+    numbers = np.arange(max(flags, 0), images + 1)
+    # The sum of the tail, for 1 - cdf has no correct digit left where the chance is small.
+    tail = betabinom.pmf(numbers, images, above, num_patients + 1 - above).sum()
+    return 1.0 if flags <= 0 else min(1.0, float(tail))
+
+
+def _small(chance: float) -> str:
+    return f"{chance:.2g}" if chance > SMALLEST_CHANCE else f"less than {SMALLEST_CHANCE:g}"
 
 
 def _images(number: int) -> str:

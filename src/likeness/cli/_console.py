@@ -26,6 +26,7 @@ from rich.progress import (
 
 from likeness._progress import SILENT, Task
 from likeness._progress import Progress as ProgressProtocol
+from likeness.errors import OutputError
 
 QUIET_SECONDS = 2.0
 """Where progress is written as lines, short work writes none and long work at most one per step."""
@@ -35,9 +36,15 @@ STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def say(*lines: str) -> None:
     """Print a result to stdout; odd characters of file names are made visible."""
-    for line in lines:
-        sys.stdout.write(printable(line) + "\n")
-    sys.stdout.flush()
+    try:
+        for line in lines:
+            sys.stdout.write(printable(line) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        msg = f"The result cannot be printed: {error.strerror}."
+        raise OutputError(msg) from error
 
 
 def remark(line: str) -> None:
@@ -79,6 +86,10 @@ class _BarTask:
 
 class Bars:
     """Progress bars with the remaining time."""
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        remark(text)
 
     @contextmanager
     def task(self, name: str, total: float, *, unit: str = "images") -> Iterator[Task]:
@@ -127,6 +138,10 @@ class _LineTask:
 
 class Lines:
     """One line per ten per cent."""
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        remark(text)
 
     @contextmanager
     def task(self, name: str, total: float, *, unit: str = "images") -> Iterator[Task]:

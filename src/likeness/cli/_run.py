@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from likeness.cli._commands import build_app
 from likeness.cli._console import printable, remark
 from likeness.errors import LikenessError
 
-USAGE, BUG, INTERRUPTED = 2, 70, 130
+USAGE, INPUT, BUG, INTERRUPTED = 2, 3, 70, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -41,7 +42,7 @@ def run(arguments: list[str]) -> int:
         result = app(arguments)
     except CycloptsError as error:
         remark(f"likeness: {_in_words(error)}")
-        command = next((word for word in arguments if not word.startswith("-")), "")
+        command = _command_of(app, arguments)
         remark(f"See: likeness {command} --help".replace("  ", " "))
         return USAGE
     except LikenessError as error:
@@ -53,6 +54,12 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        # What cannot be written is an OutputError by now: these are paths that were given.
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP):
+            return _report_bug()
+        remark(f"likeness: {error.filename!r} cannot be read: {error.strerror}.")
+        return INPUT
     except Exception:  # noqa: BLE001 - the last resort: a bug is reported, not shown raw
         return _report_bug()
     return result if isinstance(result, int) else 0
@@ -60,6 +67,11 @@ def run(arguments: list[str]) -> int:
 
 def _with_config(app: App, arguments: list[str]) -> list[str]:
     """Take ``--config FILE`` out of the arguments and let its values stand behind the flags."""
+    arguments = [
+        part
+        for word in arguments
+        for part in (("--config", word[9:]) if word.startswith("--config=") else (word,))
+    ]
     if "--config" not in arguments:
         return arguments
     index = arguments.index("--config")
@@ -77,6 +89,17 @@ def _with_config(app: App, arguments: list[str]) -> list[str]:
         raise _usage(msg) from error
     app.config = (Toml(path, use_commands_as_keys=False, must_exist=True),)
     return arguments[:index] + arguments[index + 2 :]
+
+
+def _command_of(app: App, arguments: list[str]) -> str:
+    """Return the verb that was meant, with the verb below it; nothing for an unknown one."""
+    words: list[str] = []
+    for word in arguments[:2]:
+        if word.startswith("-") or word not in app:
+            break
+        words.append(word)
+        app = app[word]
+    return " ".join(words)
 
 
 def _usage(message: str) -> LikenessError:

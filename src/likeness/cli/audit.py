@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from cyclopts import Parameter
 
 from likeness._audit import AuditOptions, plan_audit
 from likeness._audit import audit as run_audit
-from likeness._findings import Findings
+from likeness._findings import Check, Findings
 from likeness.cli._console import remark, say
 from likeness.cli._options import Output, bytes_from, names_from, share_from
 
@@ -167,13 +168,20 @@ def exit_code(findings: Findings, *, fail_on_copies: bool) -> int:
     return SOME_LEFT_OUT if any(row.num_skipped for row in findings.sets) else 0
 
 
+def _doubt(check: Check) -> str:
+    return f"{check.status}  {check.name}: {check.detail}. {check.action}".rstrip()
+
+
 def terminal_block(findings: Findings, out: Path) -> list[str]:
     """Return the end state of an audit as lines: what was found, where it is, what comes next."""
+    doubts = [check for check in findings.checks if check.status != "PASS"]
     return [
         *findings.describe(),
+        *(["", "can it be trusted?"] if doubts else []),
+        *(f"  {_doubt(check)}" for check in doubts),
         "",
         f"wrote {out / 'report-INTERNAL.html'} (training images inside: do not share)",
         f"      {out / 'summary.html'} (numbers only)",
-        f"cite  likeness cite --audit {out}",
+        f"cite  likeness cite --audit {shlex.quote(str(out))}",
         f"next  open {out / 'report-INTERNAL.html'} in a browser and look at the pairs",
     ]

@@ -50,18 +50,17 @@ def inspect(
         say(json_module.dumps(found.to_dict(), indent=2, sort_keys=True, default=str))
     else:
         say(*_describe(found))
-    if not found.kinds:
-        msg = f"0 usable images in {str(path)!r}."
+    if not found.accounting.used:
+        msg = f"0 usable images in {str(path)!r}: {found.accounting.summary()}."
         raise NoImagesError(msg)
     return SOME_LEFT_OUT if found.accounting.num_skipped else 0
 
 
 def _describe(found: Inspection) -> list[str]:
-    lines = [
-        f"{found.path}: {found.layout}",
-        found.accounting.summary(),
-        "formats    " + ", ".join(f"{name} {count}" for name, count in found.formats.items()),
-    ]
+    lines = [f"{found.path}: {found.layout}", found.accounting.summary()]
+    if found.formats:
+        formats = (f"{name} {count}" for name, count in found.formats.items())
+        lines.append("formats    " + ", ".join(formats))
     for kind in found.kinds[:SHOWN]:
         shape = " x ".join(map(str, kind.shape))
         lines.append(
@@ -73,11 +72,7 @@ def _describe(found: Inspection) -> list[str]:
         lines.append("channels   " + ", ".join(found.channels))
     if found.mean is not None:
         lines.append(f"intensity  {found.minimum:g} to {found.maximum:g}, mean {found.mean:.4g}")
-    lines.append(
-        f"patients   {found.num_patients} by rule {found.patient_rule}, "
-        f"{found.patient_coverage:.0%} of the images covered"
-    )
-    lines += [f"           {patient} from {key}" for key, patient in found.patient_examples]
+    lines += _patients(found)
     if found.duplicates:
         extra = sum(len(group) - 1 for group in found.duplicates)
         lines.append(f"duplicates {len(found.duplicates)} groups of equal images, {extra} extra")
@@ -87,9 +82,32 @@ def _describe(found: Inspection) -> list[str]:
     if len(skipped) > SHOWN:
         lines.append(f"           and {len(skipped) - SHOWN} more")
     lines += [f"note       {note}" for note in found.notes[:SHOWN]]
-    lines.append(
+    if found.kinds:
+        lines.append(_forecast(found))
+    lines.append(f"next       {found.suggestion}")
+    return lines
+
+
+def _patients(found: Inspection) -> list[str]:
+    if found.patient_rule == "none":
+        return [
+            "patients   not known: no rule was recognised, every image counts as a patient of its "
+            "own",
+            "           say who is who with --patient-id, for example parent-folder or "
+            "'regex:(P[0-9]+)_'",
+        ]
+    lines = [
+        f"patients   {found.num_patients} by rule {found.patient_rule}, "
+        f"{found.patient_coverage:.0%} of the images covered"
+    ]
+    lines += [f"           {patient} from {key}" for key, patient in found.patient_examples]
+    if found.patient_uncovered is not None:
+        lines.append(f"           nobody from {found.patient_uncovered}: the rule does not fit")
+    return lines
+
+
+def _forecast(found: Inspection) -> str:
+    return (
         f"forecast   {readable_bytes(found.disk_bytes)} on disk when prepared, "
         f"{readable_bytes(found.memory_bytes)} memory"
     )
-    lines.append(f"next       {found.suggestion}")
-    return lines

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_module
+import shlex
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +26,18 @@ from likeness.datasets import (
     prepare_images,
 )
 from likeness.datasets.brats import plan_brats
-from likeness.datasets.building import SetPlan
+from likeness.datasets.building import SetPlan, check_out
 from likeness.datasets.chest_xray import plan_chest_xray
+from likeness.datasets.inspection import notes_by_kind
+from likeness.datasets.layout import MANIFEST
+from likeness.datasets.manifest import read_table
 from likeness.datasets.plain import plan_images
+from likeness.datasets.splits import split_plan
 from likeness.errors import OptionError
 from likeness.readers import ReadOptions
 
 SOME_LEFT_OUT = 5
+SHOWN_NOTES = 8
 
 _VERB = next(verb for verb in VERBS if verb.name == "prepare")
 app = App(
@@ -83,7 +90,7 @@ class Making:
             if self.test_patients.isdigit():
                 number = int(self.test_patients)
             else:
-                share = share_from(self.test_patients, "--test-patients")
+                share = _share_of_patients(self.test_patients)
         return SplitRule(number, share, self.split, self.seed)
 
 
@@ -163,6 +170,7 @@ def brats(
         labels=_labels_from(labels),
     )
     return _carry_out(
+        source,
         making,
         output,
         plan=lambda: plan_brats(source, options),
@@ -207,6 +215,7 @@ def cxr(
         grey=grey,
     )
     return _carry_out(
+        source,
         making,
         output,
         plan=lambda: plan_chest_xray(source, options),
@@ -226,11 +235,12 @@ def images(
     resize: str | None = None,
     resampling: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = "bicubic",
     grey: Literal["keep", "collapse", "luma"] = "keep",
-    intensity_range: str | None = None,
+    intensity_range: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     nan: Literal["refuse", "zero"] = "refuse",
     frames: Literal["single", "all"] = "single",
     tiff_pages: Literal["ask", "channels", "images"] = "ask",
     array_layout: str = "auto",
+    array_name: str | None = None,
     volume: int | None = None,
     patient_id: str = "auto",
     making: Making,
@@ -263,6 +273,8 @@ def images(
         Several pages in a TIFF: refuse, take them as channels, or as images.
     array_layout
         Axes of NPY and NPZ arrays: auto, nhwc, nchw, nhw, hwc, chw, hw.
+    array_name
+        Which array of an NPZ, where several could be images.
     volume
         Which volume of a 4-D NIfTI, from 0.
     patient_id
@@ -277,6 +289,7 @@ def images(
             frames=frames,
             tiff_pages=tiff_pages,
             array_layout=array_layout,  # type: ignore[arg-type] # checked there, with the list
+            array_name=array_name,
             volume_index=volume,
             strict=making.strict,
         ),
@@ -288,6 +301,7 @@ def images(
         intensity_range=_range_from(intensity_range),
     )
     return _carry_out(
+        source,
         making,
         output,
         plan=lambda: plan_images(source, options),
@@ -298,6 +312,7 @@ def images(
 
 
 def _carry_out(
+    source: Path,
     making: Making,
     output: Output,
     *,
@@ -306,14 +321,16 @@ def _carry_out(
 ) -> int:
     rule = making.split_rule()
     if making.dry_run:
+        check_out(source, making.out)
         planned = plan()
-        size = sum(file.num_bytes for file in planned.files)
+        parts = {"all": planned} if rule is None else split_plan(planned, rule)
+        forecast = _forecast(planned, parts, making.out)
         say(
-            f"would read {len(planned.files)} files ({readable_bytes(size)}) for "
-            f"{len(planned.units)} images or volumes; channels {', '.join(planned.channels)}",
-            f"left out   {len(planned.left_out)} files",
-            f"patients   {len({unit.patient_id for unit in planned.units})}",
-            f"would write to {making.out}; nothing was written",
+            *(
+                [json_module.dumps(forecast, indent=2, sort_keys=True)]
+                if output.json
+                else _describe_forecast(forecast)
+            )
         )
         return 0
     prepared = make(rule)
@@ -342,14 +359,51 @@ def _carry_out(
     return SOME_LEFT_OUT if prepared.accounting.num_skipped else 0
 
 
+def _forecast(planned: SetPlan, parts: dict[str, SetPlan], out: Path) -> dict[str, Any]:
+    return {
+        "files": len(planned.files),
+        "bytes": sum(file.num_bytes for file in planned.files),
+        "left_out": len(planned.left_out),
+        "channels": list(planned.channels),
+        "patient_rule": planned.record["patient_rule"],
+        "sets": {
+            name: {
+                "images_or_volumes": len(part.units),
+                "patients": len({u.patient_id for u in part.units if u.patient_id is not None}),
+            }
+            for name, part in parts.items()
+        },
+        "out": str(out),
+    }
+
+
+def _describe_forecast(forecast: dict[str, Any]) -> list[str]:
+    lines = [
+        f"would read {forecast['files']} files ({readable_bytes(forecast['bytes'])}); channels "
+        f"{', '.join(forecast['channels'])}",
+        f"left out   {forecast['left_out']} files, more if some cannot be decoded",
+    ]
+    for name, part in forecast["sets"].items():
+        patients = f"{part['patients']} patients" if part["patients"] else "no patient ids"
+        lines.append(f"{name:<10} {part['images_or_volumes']} images or volumes, {patients}")
+    return [
+        *lines,
+        f"patients   by rule {forecast['patient_rule']}",
+        f"would write to {forecast['out']}; nothing was written",
+    ]
+
+
 def _describe(prepared: Prepared) -> list[str]:
     lines = [prepared.accounting.summary()]
     if prepared.tallies:
         lines.append("           " + ", ".join(f"{k} {v}" for k, v in prepared.tallies.items()))
-    known = next(iter(prepared.sets.values())).record.get("patients", {})
+    record = next(iter(prepared.sets.values())).record
+    known = record.get("patients", {})
     if "coverage" in known:
         lines.append(f"patients   by rule {known['rule']}, {known['coverage']:.0%} covered")
     lines += [f"           {patient} from {key}" for key, patient in known.get("examples", ())]
+    lines += [f"note       {note}" for note in record.get("notes", ())]
+    lines += _image_notes(prepared)
     for name, images in prepared.sets.items():
         channels, height, width = images.image_shape
         patients = f"{images.num_patients} patients" if images.has_patient_ids else "no patient ids"
@@ -358,15 +412,36 @@ def _describe(prepared: Prepared) -> list[str]:
             f"{patients}, channels {', '.join(images.channels)}"
         )
         lines.append(f"           wrote {images.path}")
-    first = next(iter(prepared.sets.values())).path
+    first = shlex.quote(str(next(iter(prepared.sets.values())).path))
     if set(prepared.sets) == {"train", "test"}:
-        test = prepared.sets["test"].path
+        test = shlex.quote(str(prepared.sets["test"].path))
         lines.append(
             f"next       likeness audit --train {first} --test {test} --synthetic ... --out audit"
         )
     else:
-        lines.append(f"next       likeness audit --train {first} --synthetic ... --out audit")
+        lines.append(
+            f"next       likeness audit, with {first} after --train, --test or --synthetic"
+        )
     return lines
+
+
+def _image_notes(prepared: Prepared) -> list[str]:
+    """Say what was done to images as they were read, once per kind of remark."""
+    counts: Counter[str] = Counter()
+    for images in prepared.sets.values():
+        if images.path is not None:
+            for notes in read_table(images.path / MANIFEST, ["notes"])["notes"]:
+                counts.update(notes)
+    shown = notes_by_kind(counts)[:SHOWN_NOTES]
+    return [f"note       {note} ({count:,} images)" for note, count in shown]
+
+
+def _share_of_patients(text: str) -> float:
+    try:
+        return share_from(text, "--test-patients")
+    except OptionError as error:
+        msg = f"--test-patients is {text!r}; give a number such as 56, or a share such as 0.2."
+        raise OptionError(msg) from error
 
 
 def _labels_from(text: str | None) -> dict[int, int] | None:

@@ -20,7 +20,8 @@ def checked_images(images: Images) -> Images:
     Raises
     ------
     ImageMismatchError
-        If it is not four-dimensional, or holds neither integers nor real numbers.
+        If it is not four-dimensional, has its channels last, or holds neither integers nor real
+        numbers.
     NoImagesError
         If there is no pixel in it.
     """
@@ -37,6 +38,14 @@ def checked_images(images: Images) -> Images:
     if 0 in images.shape:
         msg = f"The array has shape {images.shape}: there is no pixel in it."
         raise NoImagesError(msg)
+    height, width = images.shape[1:3]
+    if images.shape[3] <= 4 and min(height, width) >= 8:
+        msg = (
+            f"The array has shape {images.shape}, which looks like (images, rows, columns, "
+            "channels); expected (images, channels, rows, columns). Use "
+            "images.transpose(0, 3, 1, 2)."
+        )
+        raise ImageMismatchError(msg)
     images = images.astype(images.dtype.newbyteorder("="), copy=False).view()
     images.flags.writeable = False
     return images

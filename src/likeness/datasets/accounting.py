@@ -97,13 +97,16 @@ class Accounting:
         text = ", ".join(f"{number:,} {code}" for code, number in ordered)
         return f" ({text})" if text else ""
 
-    def examples(self) -> str:
-        """Return the first three skipped files with their reasons, or nothing."""
+    def examples(self, listed_in: Path | None = None) -> str:
+        """Return the first three skipped files with reasons, and where all are; or nothing."""
         skipped = [item for item in self.left_out if not item.by_rule] or list(self.left_out)
         first = [f"{item.path!r}: {item.reason} [{item.code}]" for item in skipped[:3]]
-        return f"First: {'; '.join(first)}." if first else ""
+        if not first:
+            return ""
+        where = f" All are listed in {str(listed_in)!r}." if listed_in and len(skipped) > 3 else ""
+        return f"First: {'; '.join(first)}.{where}"
 
-    def check(self, max_skipped: float) -> None:
+    def check(self, max_skipped: float, *, listed_in: Path | None = None) -> None:
         """Refuse an account with too many skipped files.
 
         Parameters
@@ -111,6 +114,8 @@ class Accounting:
         max_skipped
             Largest accepted share of skipped files among those that should have been used, in
             [0, 1].
+        listed_in
+            Table of the left-out files, named in the message.
 
         Raises
         ------
@@ -122,8 +127,8 @@ class Accounting:
             return
         msg = (
             f"{self.num_skipped:,} of {wanted:,} files cannot be used, more than the "
-            f"{max_skipped:.3g} allowed ({self.summary()}). {self.examples()} Mend or remove "
-            "them, or allow more with --max-skipped."
+            f"{100 * max_skipped:.3g} % allowed ({self.summary()}). {self.examples(listed_in)} "
+            "Mend or remove them, or allow more with --max-skipped."
         )
         raise TooManySkippedError(msg)
 

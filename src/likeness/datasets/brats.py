@@ -197,7 +197,10 @@ def plan_brats(source: Path, options: BratsOptions) -> SetPlan:
     if options.foreground_channel not in ("mean", *wanted):
         msg = f"--foreground-channel is {options.foreground_channel!r}, which is not read."
         raise OptionError(msg)
-    patients = assign_patients(rule, [group.files[0].text for group in groups.groups])
+    patients = assign_patients(
+        rule, [group.files[0].text for group in groups.groups], [g.key for g in groups.groups]
+    )
+    patients.refuse_useless()
     units = [
         Unit(group.files, group.key, patient, channels=group.channels)
         for group, patient in zip(groups.groups, patients.ids, strict=True)

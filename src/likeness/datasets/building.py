@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from likeness._files import folder_lock, hash_of_json, is_inside, make_folder, write_json
+from likeness._files import (
+    folder_lock,
+    hash_of_json,
+    is_inside,
+    make_folder,
+    write_json,
+    write_text,
+)
 from likeness._progress import SILENT, Progress
 from likeness._versions import software_versions
 from likeness.datasets import layout
@@ -29,6 +36,7 @@ from likeness.datasets.writer import (
 from likeness.errors import (
     DamagedSetError,
     FormatVersionError,
+    InputError,
     NoImagesError,
     OptionError,
     SourceChangedError,
@@ -174,11 +182,24 @@ def refuse_foreign(folder: Path, known: Iterable[str], run: RunOptions) -> None:
 
 def _make(out: Path, plan: SetPlan, run: RunOptions, progress: Progress) -> Prepared:
     plan_path = out / layout.PROGRESS / layout.PLAN
+    content = _plan_content(plan)
+    refused = out / layout.PROGRESS / layout.REFUSED
+    if refused.is_file() and _read_plan(plan_path) != content:
+        remove_set(out)  # what that run complained of has been mended
     if plan_path.is_file():
-        _compare(out, _read_plan(plan_path), _plan_content(plan))
+        _compare(out, _read_plan(plan_path), content)
     else:
         remove_set(out)
+    try:
+        return _make_or_refuse(out, plan, run, progress)
+    except InputError as error:
+        write_text(refused, f"{error}\n", private=True)
+        raise
+
+
+def _make_or_refuse(out: Path, plan: SetPlan, run: RunOptions, progress: Progress) -> Prepared:
     writer = SetWriter(out, load_checkpoint(out))
+    plan_path = out / layout.PROGRESS / layout.PLAN
     write_json(plan_path, _plan_content(plan), private=True)
     state = writer.checkpoint
     first, skip = state.next_unit, state.images_done
@@ -195,10 +216,13 @@ def _make(out: Path, plan: SetPlan, run: RunOptions, progress: Progress) -> Prep
             task.advance()
     writer.finish(len(plan.units))
     accounting, tallies = _account(plan, state.reports)
+    where = out / layout.LEFT_OUT
+    if accounting.num_skipped:  # also where the next lines stop: the list is what helps then
+        accounting.write_csv(where)
     if not state.rows:
-        msg = f"No usable image: {accounting.summary()}. {accounting.examples()}"
+        msg = f"No usable image: {accounting.summary()}. {accounting.examples(where)}"
         raise NoImagesError(msg)
-    accounting.check(run.max_skipped)
+    accounting.check(run.max_skipped, listed_in=where)
     record = _record(plan, state, accounting, tallies)
     commit(out, state, sources=_sources(plan, state), accounting=accounting, record=record)
     return Prepared({"all": ImageSet.open(out)}, accounting, tallies)
@@ -304,8 +328,11 @@ def _compare(out: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            yield f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from (f"{name}.{line}" for line in _differences(before, after))
+        elif before != after:
+            yield f"{name} was {before!r} and is now {after!r}"
 
 
 def _stop_at_first(report: UnitReport) -> None:

@@ -117,6 +117,8 @@ def plan_chest_xray(source: Path, options: ChestXrayOptions) -> SetPlan:
         msg = f"No usable image in {str(source)!r}: {found.summary()}."
         raise NoImagesError(msg)
     patients = assign_patients(rule, [file.text for file in found.files])
+    if rule.text != "cxr":  # the default, which may find nobody
+        patients.refuse_useless()
     units = [
         Unit((file,), file.text, patient, class_of(file.text))
         for file, patient in zip(found.files, patients.ids, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
@@ -17,8 +18,13 @@ from likeness.datasets._table import pixel_hash
 from likeness.datasets.accounting import Accounting, LeftOut
 from likeness.datasets.building import read_accounting
 from likeness.datasets.image_set import ImageSet
-from likeness.datasets.names import image_id
-from likeness.datasets.patient_ids import PatientIds, assign_patients, parse_patient_rule
+from likeness.datasets.names import image_id, twins
+from likeness.datasets.patient_ids import (
+    MIN_COVERAGE,
+    PatientIds,
+    assign_patients,
+    parse_patient_rule,
+)
 from likeness.datasets.scanning import Scan, scan
 from likeness.datasets.sequences import PAPER_CHANNELS, detect_layout, group_sequences
 from likeness.errors import UnreadableImageError
@@ -75,6 +81,8 @@ class Inspection:
     suggestion: str
     """The command to run next."""
     notes: tuple[str, ...] = ()
+    patient_uncovered: str | None = None
+    """A name whose patient the rule does not say."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -128,15 +136,16 @@ def inspect_path(
             LeftOut(name, "read", error.code, error.reason)
             for name, error in found.problems.items()
         ]
-    recognised, channels, keys = _recognise(found)
-    patients = assign_patients(rule, keys)
+    recognised, channels, keys, firsts = _recognise(found)
+    patients = assign_patients(rule, keys, firsts)
     if recognised == "images" and patients.rule.text == "cxr":
         recognised = "cxr"
-    kinds = _kinds(found)
+    kinds = _kinds(found, {item.path for item in contents.left_out})
     disk = _disk_bytes(recognised, kinds, len(channels), len(found.files))
     left_out = sorted((*found.left_out, *contents.left_out), key=lambda item: item.path)
     used = found.listing.num_found + contents.num_members - len(left_out)
-    notes = [f"{note} ({count:,} images)" for note, count in contents.notes.most_common(20)]
+    notes = _notes_on_names(found)
+    notes += [f"{note} ({count:,} images)" for note, count in notes_by_kind(contents.notes)[:20]]
     return Inspection(
         path=str(path),
         layout=recognised,
@@ -155,8 +164,9 @@ def inspect_path(
         duplicates=contents.duplicates(),
         disk_bytes=disk,
         memory_bytes=_memory_bytes(kinds),
-        suggestion=_suggestion(path, recognised, kinds, channels, patients),
+        suggestion=_suggestion(path, recognised, kinds, channels, patients, (patient_id, manifest)),
         notes=tuple(notes),
+        patient_uncovered=patients.uncovered,
     )
 
 
@@ -207,6 +217,8 @@ class _Contents:
             self._sum += float(pixels.sum(dtype=np.float64))
             self._pixels += pixels.size
             name = image_id(file.text, member=page.member)
+            if low == high:
+                self.notes["all pixels equal: such an image has no correlation"] += 1
             self.notes.update(page.notes)
             if page.slice_index is not None:
                 volume.append(pixel_hash(pixels))
@@ -218,20 +230,47 @@ class _Contents:
             self._by_hash[digest].append(name)
 
 
-def _recognise(found: Scan) -> tuple[str, tuple[str, ...], list[str]]:
-    """Return the layout, its channels, and the names that the patient rule sees."""
+def _recognise(found: Scan) -> tuple[str, tuple[str, ...], list[str], list[str]]:
+    """Return the layout, its channels, and the two names per image that the patient rule sees."""
     name = detect_layout(found.files)
     if name is None:
-        return "images", (), [file.text for file in found.files]
+        names = [file.text for file in found.files]
+        return "images", (), names, names
     groups = group_sequences(found.files, layout=name)
     everything = group_sequences(found.files, layout=name, allow_missing=groups.channels)
-    return name, groups.channels, [group.key for group in everything.groups]
+    keys = [group.key for group in everything.groups]
+    return name, groups.channels, keys, [group.files[0].text for group in everything.groups]
 
 
-def _kinds(found: Scan) -> tuple[ImageKind, ...]:
+def notes_by_kind(notes: Counter[str]) -> list[tuple[str, int]]:
+    """Put remarks together that differ in their numbers only; most frequent first."""
+    kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for note, count in notes.items():
+        kinds[re.sub(r"[0-9][0-9,.]*", "N", note)][note] += count
+    merged = Counter(
+        {next(iter(some)) if len(some) == 1 else kind: some.total() for kind, some in kinds.items()}
+    )
+    return merged.most_common()
+
+
+def _notes_on_names(found: Scan) -> list[str]:
+    names = {file.text for file in found.files}
+    notes = [
+        f"{name!a} and {other!a} are one name in two Unicode forms: two files"
+        for name, other in sorted(twins(names).items())
+        if name < other
+    ]
+    doubled = sorted(name for name in names if name + ".gz" in names)
+    return notes + [f"{name!r} and {name + '.gz'!r} are both there" for name in doubled]
+
+
+def _kinds(found: Scan, left_out: set[str]) -> tuple[ImageKind, ...]:
+    """Count the images of the files that can be read."""
     files: Counter[tuple[tuple[int, int, int], str]] = Counter()
     images: Counter[tuple[tuple[int, int, int], str]] = Counter()
-    for header in found.headers.values():
+    for name, header in found.headers.items():
+        if name in left_out:
+            continue
         files[header.shape, header.dtype] += 1
         images[header.shape, header.dtype] += header.num_images
     return tuple(
@@ -245,12 +284,16 @@ def _disk_bytes(
 ) -> int:
     if recognised == "cxr":
         return num_files * _PREPARED_SIZE**2
-    if recognised == "brats" and num_channels:
+    if recognised == "brats" and num_channels and _has_volumes(kinds):
         slices = sum(kind.num_images for kind in kinds) // num_channels
         return slices * num_channels * _PREPARED_SIZE**2
     return sum(
         kind.num_images * int(np.prod(kind.shape)) * np.dtype(kind.dtype).itemsize for kind in kinds
     )
+
+
+def _has_volumes(kinds: tuple[ImageKind, ...]) -> bool:
+    return any(kind.num_images > kind.num_files for kind in kinds)
 
 
 def _memory_bytes(kinds: tuple[ImageKind, ...]) -> int:
@@ -265,23 +308,44 @@ def _suggestion(
     kinds: tuple[ImageKind, ...],
     channels: tuple[str, ...],
     patients: PatientIds,
+    given: tuple[str, Path | None],
 ) -> str:
     where = shlex.quote(str(path))
-    rule = "" if patients.coverage >= 0.95 else " --patient-id RULE"
-    if recognised == "brats" and any(kind.num_images > kind.num_files for kind in kinds):
+    if not kinds:
+        return "mend the files, or name the folder that holds the images: likeness inspect FOLDER"
+    rule = _rule_flags(patients, *given)
+    if recognised == "brats" and _has_volumes(kinds):
         paper = set(PAPER_CHANNELS[:-1])
         chosen = "" if paper <= set(channels) else f" --channels {','.join(channels)}"
         return f"likeness prepare brats {where} --out SETS --test-patients 0.15{chosen}{rule}"
     if recognised == "cxr":
-        return f"likeness prepare cxr {where} --out SETS --test-patients 0.2"
+        return f"likeness prepare cxr {where} --out SETS --test-patients 0.2{rule}"
     if len(kinds) > 1 and recognised == "images":
         sizes = {kind.shape[1:] for kind in kinds}
-        size = f" --resize {_PREPARED_SIZE}" if len(sizes) > 1 else ""
+        size = f" --resize {_common_size(kinds)}" if len(sizes) > 1 else ""
         grey = " --grey collapse" if len({kind.shape[0] for kind in kinds}) > 1 else ""
         deep = len({kind.dtype for kind in kinds}) > 1
         values = " --intensity-range LOW,HIGH" if deep else ""
         return f"likeness prepare images {where} --out SET{size}{grey}{values}{rule}"
     return f"likeness audit --train {where} --synthetic SYNTHETIC --test TEST --out AUDIT{rule}"
+
+
+def _rule_flags(patients: PatientIds, patient_id: str, manifest: Path | None) -> str:
+    """Return the flags that find the patients again, or a gap to be filled."""
+    if patients.coverage < MIN_COVERAGE:
+        return " --patient-id RULE"
+    if patient_id == "auto":
+        return ""
+    flags = f" --patient-id {shlex.quote(patient_id)}"
+    return flags if manifest is None else f"{flags} --manifest {shlex.quote(str(manifest))}"
+
+
+def _common_size(kinds: tuple[ImageKind, ...]) -> str:
+    """Return the size of most images, or the usual one where there is no such size."""
+    first = kinds[0]
+    if 2 * first.num_images > sum(kind.num_images for kind in kinds):
+        return "x".join(map(str, first.shape[1:]))
+    return str(_PREPARED_SIZE)
 
 
 def _inspect_set(path: Path, folder: Path, name: str) -> Inspection:

@@ -92,9 +92,11 @@ def read_table(path: Path, columns: list[str] | None = None) -> dict[str, list[A
     import pyarrow.parquet as pq
 
     try:
-        # A stream, not a path: a path would be mapped into memory or taken for a data set.
-        with path.open("rb") as stream:
-            table = pq.read_table(pa.PythonFile(stream), columns=columns)
+        # From memory and in this thread alone: a path would be mapped or taken for a data set, and
+        # a thread of Arrow that lets go of a Python object while the interpreter ends aborts it.
+        content = pa.BufferReader(path.read_bytes())
+        with pq.ParquetFile(content, pre_buffer=False) as file:
+            table = file.read(columns=columns, use_threads=False)
         return {name: table.column(name).to_pylist() for name in columns or table.column_names}
     except (OSError, pa.ArrowException, KeyError) as error:
         msg = f"{str(path)!r} cannot be read: {error}. Prepare the set again."

@@ -56,8 +56,23 @@ class PatientRule:
     table: dict[str, str] = field(default_factory=dict)
     """Path to patient, for ``column:``."""
 
-    def patient_of(self, path: str) -> str | None:
-        """Return the patient of a relative path, or None where the rule does not say."""
+    def patient_of(self, path: str, other: str | None = None) -> str | None:
+        """Return the patient of a relative path, or None where the rule does not say.
+
+        Parameters
+        ----------
+        path
+            Of the file; for an image of several files what their paths have in common.
+        other
+            The path of one of the files, asked where `path` says nothing. Its folder may be that
+            of a sequence, so ``parent-folder`` does not ask it.
+        """
+        found = self._patient_of(path)
+        if found is None and other is not None and self.text != "parent-folder":
+            return self._patient_of(other)
+        return found
+
+    def _patient_of(self, path: str) -> str | None:
         if self.text == "parent-folder":
             folders = path.split("/")[:-1]
             return folders[-1] if folders else None
@@ -79,12 +94,38 @@ class PatientIds:
     """One per path; None where the rule does not say."""
     examples: tuple[tuple[str, str], ...]
     """Up to three paths with their patients."""
+    paths: tuple[str, ...]
+    """What the rule was asked about."""
 
     @property
     def coverage(self) -> float:
         """Share of the paths whose patient is known, in [0, 1]."""
         known = sum(patient is not None for patient in self.ids)
         return known / len(self.ids) if self.ids else 0.0
+
+    @property
+    def uncovered(self) -> str | None:
+        """The first path whose patient the rule does not say, or None."""
+        return next((p for p, who in zip(self.paths, self.ids, strict=True) if who is None), None)
+
+    def refuse_useless(self) -> None:
+        """Refuse a rule that was asked for and finds no patient at all.
+
+        Raises
+        ------
+        OptionError
+            With a name that the rule does not fit.
+        """
+        if self.rule.text == "none" or self.uncovered is None or self.coverage > 0:
+            return
+        named = next(iter(self.rule.table), None)
+        table = f" (the table names, for example, {named!r})" if named is not None else ""
+        msg = (
+            f"--patient-id {self.rule.text!r} finds no patient in any of {len(self.ids):,} names, "
+            f"for example not in {self.uncovered!r}{table}. Try rules with: likeness inspect "
+            "FOLDER --patient-id RULE."
+        )
+        raise OptionError(msg)
 
     @property
     def num_patients(self) -> int:
@@ -118,11 +159,17 @@ def parse_patient_rule(text: str, *, manifest: Path | None = None) -> PatientRul
     ManifestError
         If the table lacks the column, or names one file twice with different patients.
     """
+    kind, _, value = text.partition(":")
+    if manifest is not None and kind != "column":
+        msg = (
+            f"--manifest {str(manifest)!r} is given, but --patient-id is {text!r}; name the column "
+            "that holds the patient: --patient-id column:NAME."
+        )
+        raise OptionError(msg)
     if text in _PRESETS:
         return PatientRule(text, re.compile(_PRESETS[text]))
     if text in _NAMES:
         return PatientRule(text)
-    kind, _, value = text.partition(":")
     if kind == "regex" and value:
         return PatientRule(text, _compiled(value))
     if kind == "column" and value:
@@ -138,7 +185,9 @@ def parse_patient_rule(text: str, *, manifest: Path | None = None) -> PatientRul
     raise OptionError(msg)
 
 
-def assign_patients(rule: PatientRule, paths: Sequence[str]) -> PatientIds:
+def assign_patients(
+    rule: PatientRule, paths: Sequence[str], others: Sequence[str] | None = None
+) -> PatientIds:
     """Find the patient of every path; ``auto`` chooses the rule.
 
     Parameters
@@ -147,25 +196,29 @@ def assign_patients(rule: PatientRule, paths: Sequence[str]) -> PatientIds:
         From `parse_patient_rule`.
     paths
         Relative paths with ``/``, or image ids.
+    others
+        A second name of each, asked where the first says nothing; see `PatientRule.patient_of`.
     """
     if rule.text != "auto":
-        return _assigned(rule, paths)
+        return _assigned(rule, paths, others)
     for name in (*_PRESETS, "parent-folder"):
         if name == "parent-folder" and not _named_by_folder(paths):
             continue
-        found = _assigned(parse_patient_rule(name), paths)
+        found = _assigned(parse_patient_rule(name), paths, others)
         if found.coverage >= MIN_COVERAGE:
             return found
-    return _assigned(parse_patient_rule("none"), paths)
+    return _assigned(parse_patient_rule("none"), paths, None)
 
 
-def _assigned(rule: PatientRule, paths: Sequence[str]) -> PatientIds:
-    ids = tuple(rule.patient_of(path) for path in paths)
+def _assigned(rule: PatientRule, paths: Sequence[str], others: Sequence[str] | None) -> PatientIds:
+    seconds = paths if others is None else others
+    ids = tuple(rule.patient_of(*both) for both in zip(paths, seconds, strict=True))
     examples: dict[str, str] = {}
     for path, patient in zip(paths, ids, strict=True):
         if patient is not None and patient not in examples and len(examples) < 3:
             examples[patient] = path
-    return PatientIds(rule, ids, tuple((path, patient) for patient, path in examples.items()))
+    shown = tuple((path, patient) for patient, path in examples.items())
+    return PatientIds(rule, ids, shown, tuple(paths))
 
 
 def _named_by_folder(paths: Sequence[str]) -> bool:
@@ -196,8 +249,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def _read_column(manifest: Path, column: str) -> dict[str, str]:
     try:
         text = manifest.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"--manifest {str(manifest)!r} cannot be read as UTF-8 text: {error}."
+    except OSError as error:
+        msg = f"--manifest {str(manifest)!r} cannot be read: {error.strerror}."
+        raise ManifestError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"--manifest {str(manifest)!r} is no UTF-8 text: {error}. Save it as UTF-8 CSV."
         raise ManifestError(msg) from error
     lines = text.splitlines()
     first = lines[0] if lines else ""

@@ -113,13 +113,22 @@ def plan_images(source: Path, options: PrepareOptions) -> SetPlan:
         layout = detect_layout(found.files)
     units, left_out, channels = _units(found, layout, options)
     if not units:
-        msg = f"No usable image in {str(source)!r}: all files were left out."
+        first = next(iter((*left_out, *found.left_out)), None)
+        why = f" First: {first.path!r}: {first.reason} [{first.code}]." if first else ""
+        msg = f"No usable image in {str(source)!r}: all files were left out.{why}"
         raise NoImagesError(msg)
     collapse_all = _check_shapes(units, found.headers, options)
-    patients = assign_patients(rule, _names_for_patients(units))
+    patients = assign_patients(rule, *_names_for_patients(units))
     by_member = patients.rule.text != "none" and any(_has_parts(u, found.headers) for u in units)
+    if not (by_member and rule.table):  # a table may name the images inside
+        patients.refuse_useless()
     units = [
-        replace(unit, patient_id=None if unit.is_archive else patients.rule.patient_of(unit.key))
+        replace(
+            unit,
+            patient_id=None
+            if unit.is_archive
+            else patients.rule.patient_of(unit.key, unit.files[0].text),
+        )
         for unit in units
     ]
     if channels is None:
@@ -172,7 +181,8 @@ def _image(unit: Unit, page: Page, pixels: Image, decoding: _Decoding) -> Decode
     patient = unit.patient_id
     if decoding.rule is not None:
         inside = path_text(page.member) if unit.is_archive and page.member else unit.key
-        patient = decoding.rule.patient_of(inside)
+        other = None if unit.is_archive else unit.files[0].text
+        patient = decoding.rule.patient_of(inside, other)
         if decoding.rule.table:  # a table may name single images
             patient = decoding.rule.table.get(name, patient)
     return DecodedImage(
@@ -233,13 +243,16 @@ def _has_parts(unit: Unit, headers: dict[str, Header]) -> bool:
     return unit.is_archive or (header is not None and header.num_images > 1)
 
 
-def _names_for_patients(units: list[Unit]) -> list[str]:
-    """Return the names that decide which rule ``auto`` takes."""
-    names = [unit.key for unit in units if not unit.is_archive]
-    for unit in units:
-        if unit.is_archive:
-            names += _member_names(unit.files[0].path)
-    return names
+def _names_for_patients(units: list[Unit]) -> tuple[list[str], list[str]]:
+    """Return the names that decide which rule ``auto`` takes, and of each its first file."""
+    members = [
+        name for unit in units if unit.is_archive for name in _member_names(unit.files[0].path)
+    ]
+    plain = [unit for unit in units if not unit.is_archive]
+    return (
+        [*(unit.key for unit in plain), *members],
+        [*(unit.files[0].text for unit in plain), *members],
+    )
 
 
 def _member_names(path: Path) -> list[str]:

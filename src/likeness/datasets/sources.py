@@ -18,7 +18,7 @@ from likeness.datasets.manifest import read_table
 from likeness.datasets.options import PrepareOptions
 from likeness.datasets.plain import prepare_images
 from likeness.datasets.walk import find_files
-from likeness.errors import InputError, SourceChangedError
+from likeness.errors import ImageMismatchError, InputError, SourceChangedError
 
 if TYPE_CHECKING:
     from likeness.types import Images
@@ -64,18 +64,10 @@ def as_image_set(
         account = _account_of(given)
         return given, account
     if not isinstance(given, str | Path):
-        images = np.asarray(given)
-        if images.ndim == 3:
-            images = images[:, None]
-        made = ImageSet.from_arrays(images)
+        made = _from_memory(given, role)
         return made, Accounting(len(made), len(made))
     path = Path(given)
-    if (path / SPLIT_RECORD).is_file():
-        msg = (
-            f"{str(path)!r} (for {role}) holds several image sets. Name one of them, for example "
-            f"{str(path / 'train')!r}."
-        )
-        raise InputError(msg)
+    refuse_split(path, role)
     if is_image_set(path) or is_begun(path):
         made = ImageSet.open(path)
         return made, read_accounting(path)
@@ -84,6 +76,48 @@ def as_image_set(
     again = replace(chosen, overwrite=True)
     prepared = prepare_images(path, work, options=again, progress=progress)
     return prepared.image_set, prepared.accounting
+
+
+def refuse_split(path: Path, role: str) -> None:
+    """Refuse a folder that holds the sets of a split, of which one must be chosen.
+
+    Raises
+    ------
+    InputError
+        Naming one of them.
+    """
+    if (path / SPLIT_RECORD).is_file():
+        msg = (
+            f"{str(path)!r} (for {role}) holds several image sets. Name one of them, for example "
+            f"{str(path / 'train')!r}."
+        )
+        raise InputError(msg)
+
+
+def _from_memory(given: object, role: str) -> ImageSet:
+    try:
+        images = np.asarray(given)
+    except ValueError as error:  # lists of differing lengths
+        msg = f"{role}: the images differ in shape; expected an array (N, C, H, W)."
+        raise ImageMismatchError(msg) from error
+    if images.ndim == 0:
+        msg = (
+            f"{role} is {type(given).__name__!r}; expected a folder, an ImageSet, or an array "
+            "(N, C, H, W)."
+        )
+        raise ImageMismatchError(msg)
+    if images.ndim == 3:
+        images = images[:, None]
+    made = ImageSet.from_arrays(images)
+    if images.dtype.kind == "f":
+        bad = [number for number, image in enumerate(images) if not np.isfinite(image).all()]
+        if bad:
+            msg = (
+                f"{role}: {len(bad):,} of {len(images):,} images hold NaN or infinite numbers, "
+                f"the first is number {bad[0]}. Replace them or leave these images out."
+            )
+            raise InputError(msg)
+    return made
 
 
 def verify_sources(

@@ -145,7 +145,7 @@ def build_split(
     LikenessError
         As `building.build`.
     """
-    parts = _parts(plan, rule)
+    parts = split_plan(plan, rule)
     refuse_foreign(out, {*parts, SPLIT_RECORD, LEFT_OUT, LOCK}, run)
     make_folder(out, private=True)
     with folder_lock(out):
@@ -165,7 +165,14 @@ def build_split(
     return Prepared(sets, accounting, tallies)
 
 
-def _parts(plan: SetPlan, rule: SplitRule) -> dict[str, SetPlan]:
+def split_plan(plan: SetPlan, rule: SplitRule) -> dict[str, SetPlan]:
+    """Divide a plan by patient; nothing is written.
+
+    Raises
+    ------
+    OptionError
+        If the patient of a file is not known, or no patient would be left on one side.
+    """
     unknown = [unit.key for unit in plan.units if unit.patient_id is None]
     if unknown:
         msg = (

@@ -72,7 +72,7 @@ def arrange(source: Source, shape: tuple[int, ...], options: ReadOptions) -> Arr
         source.refuse(
             "ask_array_layout",
             f"the array is {words}; say what the axes are with array_layout="
-            f"{' or '.join(map(repr, allowed))} (--array-layout)",
+            f"{' or '.join(map(repr, allowed))} (likeness prepare images --array-layout)",
         )
     size = dict(zip(layout, shape, strict=True))
     return Arrangement(

@@ -110,7 +110,7 @@ def check_finite(
         source.refuse(
             "non_finite",
             f"{bad:,} of {values.size:,} numbers are NaN or infinite; mend the file, or pass "
-            "nan='zero' (--nan zero) to write 0 there",
+            "nan='zero' (likeness prepare ... --nan zero) to write 0 there",
         )
     values[~finite] = 0
     return values, (f"{bad:,} NaN or infinite numbers replaced by 0",)

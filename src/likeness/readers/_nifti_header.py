@@ -179,7 +179,7 @@ def _shape(
         source.refuse(
             "ask_volume_index",
             f"there are {count} volumes; say which with volume_index=0 to {count - 1} "
-            "(--volume-index)",
+            "(likeness prepare images --volume)",
         )
     if index is not None and index >= count:
         source.refuse(

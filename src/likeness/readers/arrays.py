@@ -116,7 +116,7 @@ def _choose(
         source.refuse(
             "ask_array_name",
             f"the arrays {', '.join(images)} could all be images; say which with array_name= "
-            "(--array-name)",
+            "(likeness prepare images --array-name)",
         )
     others = [f"{name} {shape}" for name, shape in shapes.items() if name not in images]
     return members[images[0]], ((f"arrays ignored: {', '.join(others)}",) if others else ())

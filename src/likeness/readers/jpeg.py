@@ -98,5 +98,6 @@ def _check_frames(source: Source, count: int, options: ReadOptions) -> None:
     if count > 1 and options.frames == "single":
         source.refuse(
             "multi_frame",
-            f"{count} images in one JPEG (MPO); pass frames='all' (--frames all) to read each",
+            f"{count} images in one JPEG (MPO); pass frames='all' (likeness prepare images "
+            "--frames all) to read each",
         )

@@ -82,8 +82,8 @@ def _check(source: Source, parts: PngParts, options: ReadOptions) -> None:
     if parts.num_frames > 1 and options.frames == "single":
         source.refuse(
             "multi_frame",
-            f"an animation of {parts.num_frames:,} frames; pass frames='all' (--frames all) to "
-            "read each as an image",
+            f"an animation of {parts.num_frames:,} frames; pass frames='all' (likeness prepare "
+            "images --frames all) to read each as an image",
         )
     if parts.num_frames > 1 and (parts.depth != 8 or parts.colour == _PALETTE):
         source.refuse(

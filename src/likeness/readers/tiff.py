@@ -86,7 +86,7 @@ def _pages(
             source.refuse(
                 "ask_tiff_pages",
                 f"{count} pages; pass tiff_pages='channels' (one image) or 'images' (one image "
-                "each) (--tiff-pages)",
+                "each) (likeness prepare images --tiff-pages)",
             )
         pages = []
         for page in tiff.pages:

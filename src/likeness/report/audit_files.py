@@ -192,7 +192,7 @@ def _read_scores(path: Path, problems: list[str]) -> dict[Any, Scores]:
     for name, of in rows.items():
         defined = of & np.isfinite(score)
         found[name] = Scores(
-            correlation_identity=identity[of & np.isfinite(identity)],
+            correlation_identity=identity[defined & np.isfinite(identity)],
             score=score[defined],
             flagged=flagged[defined],
             left_out=left_out[defined],

@@ -176,8 +176,8 @@ LIMITS: Final = (
 )
 
 SUMMARY_SENTENCES: Final[dict[VerdictCode, str]] = {
-    "COPIES_FOUND": "Some synthetic images reproduce a picture of a particular training patient: "
-    "they are closer to it than real images of different people are to each other.",
+    "COPIES_FOUND": "Synthetic images come closer to pictures of particular training patients than "
+    "chance explains: closer than nearly all real images of different people come to each other.",
     "TRAINING_SIGNAL": "No single synthetic image could be shown to copy a patient. As a whole, "
     "however, the images point to the training patients more than chance explains.",
     "NO_COPY_DETECTED": "No synthetic image was recognised as a copy of a training image. This is "

@@ -58,7 +58,8 @@ def search(
         ``auto`` for the fastest engine that passes its self-test here, the name of one, or an
         engine of your own. Only 8-bit images are compared by engines.
     memory_bytes
-        What the whole process may need at most; the queries are taken in blocks accordingly.
+        What the whole process may need at most, besides images that the caller holds in memory;
+        the queries are taken in blocks accordingly.
     threads
         None for all cores that this process may use.
     query_groups

@@ -111,7 +111,7 @@ def plan_search(
     options
         None for the defaults.
     memory_bytes
-        What the whole process may need at most.
+        What the whole process may need at most, besides images that the caller holds in memory.
     threads
         None for all cores that this process may use.
 

@@ -51,7 +51,10 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, start: int, stop: int) -> Images:
-        """Return images `start` to `stop` as a fresh array (n, C, H, W)."""
+        """Return images `start` to `stop` as a fresh array (n, C, H, W).
+
+        Several threads may call it at once.
+        """
         ...
 
 
