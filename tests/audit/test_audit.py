@@ -337,3 +337,13 @@ def test_other_number_types_give_the_same_copies(train, innocent, planted, dtype
     for a, b in zip(other.copies, findings.copies, strict=True):
         assert a.correlation == pytest.approx(b.correlation, abs=1e-12)
         assert a.score == pytest.approx(b.score, abs=1e-12)
+
+
+def test_without_patient_ids_many_flags_are_no_finding(test):
+    """Every image alone would look like 150 people; the innocent images share patients."""
+    train = ImageSet.from_arrays(np.concatenate([slices_of(p, 5) for p in range(30)]))
+    nameless = ImageSet.from_arrays(test.read(0, len(test)))
+    innocent = np.concatenate([slices_of(patient, 2) for patient in range(200, 350)])
+    findings = likeness.audit(train, innocent, nameless)
+    assert findings.counts.flagged > 3 * findings.counts.expected
+    assert findings.verdict.code == "INCONCLUSIVE"

@@ -100,6 +100,16 @@ def test_few_people_behind_the_threshold_make_many_flags_possible(baseline, thre
     assert "10 patients" in few.reasons[0]
 
 
+def test_where_the_people_are_not_known_only_near_duplicates_make_a_finding(baseline, threshold):
+    scores = innocent(1000)
+    scores[:60] = 0.95
+    unknown = decide(scores, threshold, baseline, num_patients=None)
+    assert unknown.code == "INCONCLUSIVE"
+    assert "--patient-id" in unknown.reasons[0]
+    scores[60] = 0.9990
+    assert decide(scores, threshold, baseline, num_patients=None).code == "COPIES_FOUND"
+
+
 def test_the_chance_is_that_of_a_simulation_with_one_value_per_patient():
     """Draw K values, take the threshold, draw new images, count: no formula is used."""
     rng = np.random.default_rng(11)

@@ -60,7 +60,8 @@ def test_no_verdict_is_exit_code_4_with_the_reason(folders, tmp_path, capsys):
     captured = capsys.readouterr()
     assert code == 4
     assert "INCONCLUSIVE" in captured.out
-    assert "too few" in captured.err or "chance" in captured.err
+    assert "too few" in captured.out or "chance" in captured.out
+    assert "exit code 4" in captured.err
 
 
 def test_a_damaged_file_is_listed_and_gives_exit_code_5(folders, tmp_path, capsys):

@@ -10,7 +10,7 @@ from likeness._findings import Baseline, Check, Counts, DuplicatePair
 from likeness.datasets import ImageSet
 
 MANY_UNKNOWN = 0.05
-"""Share of training images without a patient above which train -> train clears nobody."""
+"""Share of images without a patient above which the number of people is not known."""
 
 MANY_SYNTHETIC = 1000
 """Images recommended for a statement on the generator."""
@@ -90,6 +90,14 @@ def _patients_known(inputs: Inputs) -> Check:
     if inputs.test is not None:
         known += f", {len(inputs.test)} test images of {inputs.test.num_patients}"
     return Check("Patients known", "PASS", known)
+
+
+def people_behind(inputs: Inputs, baseline: Baseline) -> int | None:
+    """Return how many people the baseline comes from; None where too many are not known."""
+    images = inputs.test if baseline.comparison == "test->train" else inputs.train
+    if images is None or num_unknown(images) > MANY_UNKNOWN * len(images):
+        return None
+    return baseline.num_patients
 
 
 def num_unknown(images: ImageSet) -> int:

@@ -23,7 +23,7 @@ from likeness._audit.assemble import (
     patients_from,
     verdict_from,
 )
-from likeness._audit.checks import data_checks, obstacles_to_clearance
+from likeness._audit.checks import data_checks, obstacles_to_clearance, people_behind
 from likeness._audit.comparisons import Highest, Searcher, sample_of_patients
 from likeness._audit.duplicates import (
     Contamination,
@@ -162,7 +162,7 @@ def _audit_into(
         compared.synthetic.score,
         yardstick.threshold,
         yardstick.scores,
-        num_patients=yardstick.baseline.num_patients,
+        num_patients=people_behind(inputs, yardstick.baseline),
         why_no_baseline=yardstick.baseline.reason,
     )
     records = _write_pictures(folder, inputs, compared, decision, yardstick, options)

@@ -63,7 +63,7 @@ def decide(
     threshold: Threshold | None,
     baseline: Floats,
     *,
-    num_patients: int,
+    num_patients: int | None,
     why_no_baseline: str = "",
 ) -> Decision:
     """Flag images and choose the verdict.
@@ -77,7 +77,8 @@ def decide(
     baseline
         (b,) decision scores of the baseline images; empty where there is none.
     num_patients
-        People behind the baseline images.
+        People behind the baseline images; None where they are not known, so that nobody can say
+        how many flags are chance, and only near-duplicates make a finding.
     why_no_baseline
         The reason that is given when `threshold` is None.
 
@@ -110,9 +111,13 @@ def decide(
     certain = flagged & (comparable > highest) & (comparable >= NEAR_DUPLICATE)
     num_flagged, num_certain = int(flagged.sum()), int(certain.sum())
     expected = threshold.false_flag_rate * num_images
-    chance = chance_of_at_least(
-        num_flagged, num_images, rate=threshold.false_flag_rate, num_patients=num_patients
-    )
+    chance = 1.0
+    people = "people who are not known"
+    if num_patients is not None:
+        people = f"{num_patients} {'patient' if num_patients == 1 else 'patients'}"
+        chance = chance_of_at_least(
+            num_flagged, num_images, rate=threshold.false_flag_rate, num_patients=num_patients
+        )
 
     reasons: list[str] = []
     code: VerdictCode
@@ -126,7 +131,7 @@ def decide(
         reasons.append(
             f"{num_flagged} {_images(num_flagged)} above the threshold where {expected:.1f} were "
             f"expected by chance; as many or more have a probability of {_small(chance)}, given "
-            f"the {num_patients} patients behind the threshold."
+            f"the {people} behind the threshold."
         )
     if reasons:
         code = "COPIES_FOUND"
@@ -134,8 +139,9 @@ def decide(
         code = "INCONCLUSIVE"
         reasons.append(
             f"{num_flagged} {_images(num_flagged)} above the threshold, about as many as chance "
-            f"alone can give ({expected:.1f} expected, from {num_patients} patients). Look at the "
-            "pairs; more held-out patients would tell."
+            f"alone can give ({expected:.1f} expected, from {people}). Look at the pairs; "
+            f"{'more held-out patients' if num_patients is not None else '--patient-id'} would "
+            "tell."
         )
     elif num_images < FEWEST_SYNTHETIC:
         code = "INCONCLUSIVE"

@@ -155,7 +155,7 @@ def audit(
     else:
         say(*terminal_block(findings, out))
     if not output.quiet and findings.verdict.code == "INCONCLUSIVE":
-        remark("No verdict is possible (exit code 4): " + " ".join(findings.verdict.reasons))
+        remark("No verdict is possible: exit code 4.")
     return exit_code(findings, fail_on_copies=fail_on == "copies")
 
 
