@@ -6,7 +6,7 @@ images is part of its time, and it computes both correlations at full size and a
 means, where FAISS computes one. Flips and turns are off in both. The two take turns, because other
 work on the machine slows both down; the median of the ratios counts.
 
-Run: python benchmarks/search_vs_faiss.py [--queries 1000] [--references 2000] [--rounds 7]
+Run: python benchmarks/search_vs_faiss.py [--queries 1000] [--references 6000] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def processor():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--references", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--references", type=int, default=6000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--engine", default="auto")
     arguments = parser.parse_args()
