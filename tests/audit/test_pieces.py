@@ -18,7 +18,7 @@ from likeness._audit.duplicates import (
     exact_within,
     near_duplicates,
 )
-from likeness._audit.inputs import Inputs, intensity_checks
+from likeness._audit.inputs import Inputs, intensity_checks, recognised
 from likeness._audit.methods import orientations, seen_alterations
 from likeness._audit.options import AuditOptions
 from likeness._audit.yardstick import Candidate, baseline_checks, choose_yardstick
@@ -275,3 +275,14 @@ def test_every_option_but_those_of_speed_is_a_setting():
         "threads",
         "jobs",
     }
+
+
+def test_examples_of_patients_come_from_the_set_itself():
+    """Not from the whole source: a split's test set must not show training patients."""
+    both = images_of([1, 2, 3, 4], ["a", "a", "b", "c"])
+    record = {"patients": {"rule": "brats", "coverage": 1.0, "examples": [["a/1", "a"]]}}
+    both._record = record
+    text = recognised("test", both.subset([2, 3]), Accounting(2, 2))
+    assert "(b from i2, c from i3)" in text
+    assert "2 patients by rule brats, 100% covered" in text
+    assert "patients" not in recognised("synthetic", both, Accounting(4, 4))

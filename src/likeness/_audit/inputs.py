@@ -18,6 +18,8 @@ from likeness.types import Images
 Given: TypeAlias = "ImageSet | Path | str | Images"
 """What a caller may pass for a set."""
 
+EXAMPLES = 3
+"""Patients that are shown with the image their id was read from."""
 SAMPLE = 200
 """Images per set whose intensities are compared."""
 
@@ -95,7 +97,11 @@ def recognised(role: str, images: ImageSet, account: Accounting) -> str:
     known = images.record.get("patients", {})
     if role == "synthetic" or "coverage" not in known:
         return text
-    examples = ", ".join(f"{patient} from {key}" for key, patient in known["examples"])
+    first: dict[str, str] = {}
+    for image_id, patient in zip(images.image_ids, images.patient_ids, strict=True):
+        if patient is not None and len(first) < EXAMPLES:
+            first.setdefault(patient, image_id)
+    examples = ", ".join(f"{patient} from {image_id}" for patient, image_id in first.items())
     return (
         f"{text}; {images.num_patients} patients by rule {known['rule']}, "
         f"{known['coverage']:.0%} covered ({examples})"

@@ -87,7 +87,10 @@ class Accounting:
 
     def summary(self) -> str:
         """Return one line, for example ``found 12 files = 10 used + 2 left out (2 truncated)``."""
-        line = f"found {self.found:,} files = {self.used:,} used + {len(self.left_out):,} left out"
+        files = "file" if self.found == 1 else "files"
+        line = (
+            f"found {self.found:,} {files} = {self.used:,} used + {len(self.left_out):,} left out"
+        )
         return line + self.reasons()
 
     def reasons(self) -> str:
