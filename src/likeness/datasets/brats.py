@@ -20,13 +20,13 @@ import numpy as np
 
 from likeness._progress import SILENT, Progress
 from likeness.datasets.accounting import LeftOut
-from likeness.datasets.building import Prepared, SetPlan, build, check_out
+from likeness.datasets.building import Prepared, SetPlan
 from likeness.datasets.names import image_id, path_text
 from likeness.datasets.options import SourceOptions
 from likeness.datasets.patient_ids import assign_patients
 from likeness.datasets.scanning import scan
 from likeness.datasets.sequences import ANNOTATIONS, PAPER_CHANNELS, group_sequences
-from likeness.datasets.splits import SplitRule, build_split
+from likeness.datasets.splits import SplitRule, prepare
 from likeness.datasets.transforms import (
     crop_zero_margin,
     pad_to,
@@ -160,15 +160,17 @@ def prepare_brats(
     Raises
     ------
     LikenessError
-        As `building.build` and `splits.build_split`.
+        As `splits.prepare`.
     """
     options = options or BratsOptions()
-    source, out = Path(source), Path(out)
-    check_out(source, out)
-    plan = plan_brats(source, options)
-    if split is None:
-        return build(out, plan, run=options, progress=progress)
-    return build_split(out, plan, split, run=options, progress=progress)
+    return prepare(
+        Path(source),
+        Path(out),
+        lambda folder: plan_brats(folder, options),
+        run=options,
+        split=split,
+        progress=progress,
+    )
 
 
 def plan_brats(source: Path, options: BratsOptions) -> SetPlan:

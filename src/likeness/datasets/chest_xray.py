@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from likeness._progress import SILENT, Progress
-from likeness.datasets.building import Prepared, SetPlan, build, check_out
+from likeness.datasets.building import Prepared, SetPlan
 from likeness.datasets.names import image_id, path_text
 from likeness.datasets.options import SourceOptions
 from likeness.datasets.patient_ids import assign_patients
 from likeness.datasets.scanning import scan
-from likeness.datasets.splits import SplitRule, build_split
+from likeness.datasets.splits import SplitRule, prepare
 from likeness.datasets.transforms import (
     GREY_TOLERANCE,
     Resampling,
@@ -98,15 +98,17 @@ def prepare_chest_xray(
     Raises
     ------
     LikenessError
-        As `building.build` and `splits.build_split`.
+        As `splits.prepare`.
     """
     options = options or ChestXrayOptions()
-    source, out = Path(source), Path(out)
-    check_out(source, out)
-    plan = plan_chest_xray(source, options)
-    if split is None:
-        return build(out, plan, run=options, progress=progress)
-    return build_split(out, plan, split, run=options, progress=progress)
+    return prepare(
+        Path(source),
+        Path(out),
+        lambda folder: plan_chest_xray(folder, options),
+        run=options,
+        split=split,
+        progress=progress,
+    )
 
 
 def plan_chest_xray(source: Path, options: ChestXrayOptions) -> SetPlan:

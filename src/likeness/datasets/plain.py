@@ -18,14 +18,14 @@ import numpy as np
 from likeness._progress import SILENT, Progress
 from likeness.datasets._pages import pages_of
 from likeness.datasets.accounting import LeftOut
-from likeness.datasets.building import Prepared, SetPlan, build, check_out
+from likeness.datasets.building import Prepared, SetPlan
 from likeness.datasets.layout import is_image_set
 from likeness.datasets.names import image_id, path_text, twins
 from likeness.datasets.options import PrepareOptions
 from likeness.datasets.patient_ids import PatientIds, PatientRule, assign_patients
 from likeness.datasets.scanning import Scan, scan
 from likeness.datasets.sequences import ANNOTATIONS, detect_layout, group_sequences
-from likeness.datasets.splits import SplitRule, build_split
+from likeness.datasets.splits import SplitRule, prepare
 from likeness.datasets.transforms import is_really_grey, luma, rescale_intensity, resize
 from likeness.datasets.units import DecodedImage, Unit
 from likeness.errors import (
@@ -87,18 +87,20 @@ def prepare_images(
     ImageMismatchError
         If shapes, channels or number types differ; the message has a table and the option to use.
     LikenessError
-        As `building.build` and `splits.build_split`.
+        As `splits.prepare`.
     """
     options = options or PrepareOptions()
-    source, out = Path(source), Path(out)
-    check_out(source, out)
-    if is_image_set(source):
+    if is_image_set(Path(source)):
         msg = f"{str(source)!r} is an image set already. Use it as it is."
         raise InputError(msg)
-    plan = plan_images(source, options)
-    if split is None:
-        return build(out, plan, run=options, progress=progress)
-    return build_split(out, plan, split, run=options, progress=progress)
+    return prepare(
+        Path(source),
+        Path(out),
+        lambda folder: plan_images(folder, options),
+        run=options,
+        split=split,
+        progress=progress,
+    )
 
 
 def plan_images(source: Path, options: PrepareOptions) -> SetPlan:

@@ -20,6 +20,7 @@ from likeness.datasets.building import (
     Prepared,
     SetPlan,
     build,
+    check_out,
     refuse_foreign,
 )
 from likeness.datasets.layout import LEFT_OUT, LOCK, SPLIT_RECORD
@@ -27,7 +28,7 @@ from likeness.datasets.names import path_text
 from likeness.errors import ManifestError, NoImagesError, OptionError, SplitOverlapError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from likeness.datasets.image_set import ImageSet
     from likeness.datasets.options import RunOptions
@@ -124,6 +125,34 @@ def refuse_overlap(sets: dict[str, ImageSet]) -> None:
             f"{' and '.join(sorted(where))}. Put all images of a patient on one side."
         )
         raise SplitOverlapError(msg)
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    make_plan: Callable[[Path], SetPlan],
+    *,
+    run: RunOptions,
+    split: SplitRule | None,
+    progress: Progress,
+) -> Prepared:
+    """Make one set, or with `split` its parts: what every preparation does.
+
+    Parameters
+    ----------
+    make_plan
+        Reads names and headers of `source`; called once `out` is known to be fit.
+
+    Raises
+    ------
+    LikenessError
+        As `building.build` and `build_split`.
+    """
+    check_out(source, out)
+    plan = make_plan(source)
+    if split is None:
+        return build(out, plan, run=run, progress=progress)
+    return build_split(out, plan, split, run=run, progress=progress)
 
 
 def build_split(
