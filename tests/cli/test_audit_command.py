@@ -91,6 +91,18 @@ def test_dry_run_writes_nothing_and_forecasts(folders, tmp_path, capsys):
     assert not (tmp_path / "audit").exists()
 
 
+def test_a_changed_byte_in_a_prepared_set_stops_the_audit(folders, tmp_path, capsys):
+    train, test, synthetic = folders
+    prepared = tmp_path / "set"
+    assert run(["prepare", "images", str(train), "--out", str(prepared), "--patient-id", RULE]) == 0
+    shard = next(prepared.rglob("*.npy"))
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    assert audit((prepared, test, synthetic), tmp_path / "audit") == 3
+    assert shard.name in capsys.readouterr().err
+
+
 def test_settings_of_an_audit_can_be_used_again(folders, tmp_path, capsys):
     assert audit(folders, tmp_path / "first", "--false-flag-rate", "0.05", "--no-flips") == 0
     again, settings = tmp_path / "again", tmp_path / "first" / "settings.toml"

@@ -11,8 +11,8 @@ import numpy as np
 from likeness._audit.options import AuditOptions
 from likeness._findings import Check, SetSummary
 from likeness._progress import Progress
-from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
-from likeness.errors import ImageMismatchError, OptionError
+from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set, verify
+from likeness.errors import DamagedSetError, ImageMismatchError, OptionError
 from likeness.types import Images
 
 Given: TypeAlias = "ImageSet | Path | str | Images"
@@ -57,6 +57,8 @@ def open_inputs(
 
     Raises
     ------
+    DamagedSetError
+        If a set on disk does not match its checksums.
     ImageMismatchError
         If shapes or channels differ between the sets.
     OptionError
@@ -78,6 +80,7 @@ def open_inputs(
         sets[role], accounts[role] = as_image_set(
             given, work=work / role, options=prepare, role=role, progress=progress
         )
+        refuse_damage(role, sets[role], progress)
         progress.say(recognised(role, sets[role], accounts[role]))
     given_sets = Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, (), ())
     refuse_mismatch(given_sets)
@@ -89,6 +92,24 @@ def open_inputs(
         sets = {role: images.rename_channels(names) for role, images in sets.items()}
     channels = choose_channels(sets["train"], options.channels)
     return Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, channels, unnamed)
+
+
+def refuse_damage(role: str, images: ImageSet, progress: Progress) -> None:
+    """Raise unless every byte of a set on disk is as it was written.
+
+    A changed pixel would hide a copy without a word; reading all bytes costs little beside the
+    search.
+    """
+    if images.path is None:
+        return
+    problems = verify(images.path, progress=progress).problems
+    if problems:
+        msg = (
+            f"The {role} set {str(images.path)!r} is not as it was written: {problems[0]}"
+            f"{f' (and {len(problems) - 1} more)' if len(problems) > 1 else ''}. "
+            "Prepare it again from its source."
+        )
+        raise DamagedSetError(msg)
 
 
 def recognised(role: str, images: ImageSet, account: Accounting) -> str:
