@@ -6,6 +6,7 @@ import json
 import stat
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from tests.folders import picture, save
@@ -16,6 +17,8 @@ from likeness.cli._commands import VERBS
 from likeness.cli._console import Lines, printable
 from likeness.cli._options import bytes_from, names_from, readable_bytes, share_from
 from likeness.cli._run import run
+from likeness.datasets import ImageSet
+from likeness.datasets.phantoms import write_brats
 from likeness.errors import OptionError
 
 
@@ -169,6 +172,25 @@ def test_prepare_verify_and_a_changed_byte(tmp_path, capsys):
     shard.write_bytes(content)
     assert run(["verify", str(out)]) == 3
     assert shard.name in capsys.readouterr().out
+
+
+def test_held_out_patients_without_an_image_are_said(tmp_path, capsys):
+    """One of five patients is empty; whenever it is held out, and only then, this is said."""
+    source = tmp_path / "brats"
+    write_brats(source, seed=0, patients=5, size=48, num_slices=4)
+    for path in source.glob("BraTS20_Training_001/*.nii.gz"):
+        image = nibabel.load(path)
+        empty = nibabel.Nifti1Image(np.asanyarray(image.dataobj) * 0, image.affine)
+        nibabel.save(empty, path)
+    said = []
+    for seed in range(8):
+        out = tmp_path / f"sets{seed}"
+        arguments = ["prepare", "brats", str(source), "--out", str(out), "--test-patients", "2"]
+        assert run([*arguments, "--seed", str(seed)]) == 0
+        note = "1 of them has no image that passes the rules" in capsys.readouterr().out
+        said.append(note)
+        assert note == (ImageSet.open(out / "test").num_patients == 1)
+    assert len(set(said)) == 2
 
 
 def test_prepare_dry_run_writes_nothing(tmp_path, capsys):

@@ -120,6 +120,14 @@ def carry_out(
         say(json_module.dumps(content, indent=2, sort_keys=True))
     else:
         say(*_describe(prepared))
+        if rule is not None and rule.test_patients is not None:
+            held_out = prepared.sets["test"].num_patients if "test" in prepared.sets else 0
+            empty = rule.test_patients - held_out
+            if empty > 0:
+                say(
+                    f"note       {rule.test_patients} patients were held out; {empty} of them "
+                    f"{'has' if empty == 1 else 'have'} no image that passes the rules"
+                )
     return SOME_LEFT_OUT if prepared.accounting.num_skipped else 0
 
 

@@ -75,7 +75,10 @@ def _describe(found: Inspection) -> list[str]:
     lines += _patients(found)
     if found.duplicates:
         extra = sum(len(group) - 1 for group in found.duplicates)
-        lines.append(f"duplicates {len(found.duplicates)} groups of equal images, {extra} extra")
+        lines.append(
+            f"duplicates {len(found.duplicates)} "
+            f"{'group' if len(found.duplicates) == 1 else 'groups'} of equal images, {extra} extra"
+        )
         lines += [f"           {' = '.join(group[:4])}" for group in found.duplicates[:SHOWN]]
     skipped = [item for item in found.accounting.left_out if not item.by_rule]
     lines += [f"left out   {item.path}: {item.reason} [{item.code}]" for item in skipped[:SHOWN]]
