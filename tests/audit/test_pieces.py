@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -204,6 +206,16 @@ def test_sets_with_different_backgrounds_are_noticed():
     assert check.status == "PASS"
 
 
+def test_images_without_a_patient_are_not_shared_for_having_equal_names():
+    """Both sets hold an image named i1 whose patient is unknown: two pictures, nobody in common."""
+    train = images_of([1, 2], ["a", None])
+    test = images_of([50, 60], ["w", None])
+    found = highest_of([0.5, 0.5], patients=["w", "i1"], ids=test.image_ids)
+    spoilt = contamination_of_test(test, train, found, 0.995)
+    assert spoilt.shared_patients == ()
+    assert not spoilt.images.any()
+
+
 INNOCENT = np.linspace(0.5, 0.9, 400)
 
 
@@ -269,7 +281,7 @@ def test_options_out_of_range_name_their_flag(option, value):
 
 
 def test_every_option_but_those_of_speed_is_a_setting():
-    assert set(AuditOptions.names()) - set(AuditOptions().settings()) == {
+    assert set({field.name for field in fields(AuditOptions)}) - set(AuditOptions().settings()) == {
         "engine",
         "memory_bytes",
         "threads",

@@ -116,12 +116,11 @@ def contamination_of_test(
     known = set(train.pixel_hashes)
     images = np.array([digest in known for digest in test.pixel_hashes])
     images |= np.nan_to_num(highest.score, nan=-1.0) >= limit
-    shared: set[str] = set()
-    if test.has_patient_ids and train.has_patient_ids:
-        shared = set(test.patient_names) & set(train.patient_names)
-        images |= np.array(
-            [test.patient_names[code] in shared for code in test.patient_codes], dtype=bool
-        )
+    # Known patients only: images without one go by their own names, which two sets may share.
+    shared = {
+        patient for patient in set(test.patient_ids) & set(train.patient_ids) if patient is not None
+    }
+    images |= np.array([patient in shared for patient in test.patient_ids], dtype=bool)
     linked = {highest.query_patients[row] for row in np.flatnonzero(images)}
     return Contamination(_images_of(linked, highest), tuple(sorted(shared)), images)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,6 @@ class AuditOptions:
         if self.manifest is not None:
             values["manifest"] = str(self.manifest)
         return {key: value for key, value in values.items() if key not in _NOT_A_SETTING}
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of all options."""
-        return tuple(field.name for field in fields(cls))
 
 
 def _require(condition: bool, flag: str, value: object) -> None:  # noqa: FBT001
