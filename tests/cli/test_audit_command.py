@@ -133,6 +133,17 @@ def test_report_renders_again_without_the_images(folders, tmp_path, capsys):
     assert (tmp_path / "audit" / "report-INTERNAL.html").read_bytes() == before
 
 
+def test_an_audit_that_was_begun_again_and_not_finished_is_neither_shown_nor_cited(
+    folders, tmp_path, capsys
+):
+    """Its findings may be old and its tables new."""
+    audit(folders, tmp_path / "audit")
+    (tmp_path / "audit" / "COMPLETE").unlink()
+    for verb in ("report", "cite"):
+        assert run([verb, "--audit", str(tmp_path / "audit")]) == 3
+        assert "was not finished" in capsys.readouterr().err
+
+
 def test_cite_prints_the_methods_with_the_numbers_of_the_run(folders, tmp_path, capsys):
     audit(folders, tmp_path / "audit")
     capsys.readouterr()

@@ -21,8 +21,9 @@ The audit decides nothing itself (`likeness.calibration` does) and draws nothing
 
 from __future__ import annotations
 
+from likeness._audit.folder import require_complete
 from likeness._audit.options import AuditOptions
 from likeness._audit.plan import AuditPlan, plan_audit
 from likeness._audit.run import audit
 
-__all__ = ["AuditOptions", "AuditPlan", "audit", "plan_audit"]
+__all__ = ["AuditOptions", "AuditPlan", "audit", "plan_audit", "require_complete"]

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from likeness._files import is_inside, write_text, writing_to
+from likeness._findings import Findings
 from likeness.datasets.accounting import safe_cell
-from likeness.errors import OptionError
+from likeness.errors import InputError, OptionError
 
 SETTINGS = "settings.toml"
 COMPLETE = "COMPLETE"
@@ -137,6 +138,25 @@ def read_settings(out: Path) -> dict[str, Any] | None:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
+
+
+def require_complete(out: Path) -> None:
+    """Raise unless the audit in a folder was finished.
+
+    A run that is begun again and stopped may leave old findings beside new tables.
+
+    Raises
+    ------
+    InputError
+        If there is no audit, or it was not finished.
+    """
+    Findings.read(out)  # says it if there is none
+    if not (out / COMPLETE).is_file():
+        msg = (
+            f"The audit in {str(out)!r} was not finished. Run `likeness audit` again with the "
+            "same settings; it goes on where it stopped."
+        )
+        raise InputError(msg)
 
 
 def to_toml(settings: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ def choose_yardstick(
 ) -> Yardstick:
     """Choose the test set if it is fit, else the training images of other patients.
 
-    Without a fit comparison there is no threshold, unless the user gives one.
+    Without a fit comparison there is no threshold; then not even one that the user gives decides.
     """
     problems: list[str] = []
     for candidate in (test, train):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from likeness._findings import Findings
+from likeness._audit import require_complete
 from likeness.cli._console import say
 
 
@@ -16,6 +16,6 @@ def cite(*, audit: Path) -> int:
     audit
         Folder that `likeness audit` wrote.
     """
-    Findings.read(audit)  # an unfinished audit has nothing to cite
+    require_complete(audit)
     say((audit / "CITATION.md").read_text(encoding="utf-8").rstrip())
     return 0

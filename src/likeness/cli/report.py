@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from likeness._audit import require_complete
 from likeness.cli._console import say
 from likeness.cli._options import bytes_from
 from likeness.report import write_report
@@ -23,6 +24,7 @@ def report(*, audit: Path, max_size: str = "60MB", pairs: int = 60) -> int:
     pairs
         Most pairs shown.
     """
+    require_complete(audit)
     paths = write_report(audit, max_bytes=bytes_from(max_size, "--max-size"), pairs=pairs)
     say(
         f"wrote {paths.internal} (training images inside: do not share)",
