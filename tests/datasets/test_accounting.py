@@ -3,8 +3,8 @@ import io
 
 import pytest
 
-from likeness.datasets.accounting import Accounting, LeftOut, left_out_csv, parse_share
-from likeness.errors import InputError, OptionError, TooManySkippedError
+from likeness.datasets.accounting import Accounting, LeftOut, left_out_csv
+from likeness.errors import InputError, TooManySkippedError
 
 
 def item(path, code):
@@ -44,16 +44,3 @@ def test_the_table_runs_no_formula_and_loses_nothing():
     assert all(not cell.startswith(("=", "+", "-", "@", "\t")) for cell in shown)
     assert [cell.removeprefix("'") for cell in shown] == paths
     assert rows[1][4:] == ["3", "ab"]
-
-
-@pytest.mark.parametrize(
-    ("text", "share"), [("1%", 0.01), ("0.25", 0.25), ("0", 0.0), ("100 %", 1.0)]
-)
-def test_shares(text, share):
-    assert parse_share(text) == share
-
-
-@pytest.mark.parametrize("text", ["2", "-1%", "101%", "nan", "x", ""])
-def test_shares_that_are_none(text):
-    with pytest.raises(OptionError, match="not a share"):
-        parse_share(text)

@@ -185,7 +185,6 @@ def test_the_papers_folders_become_five_channels(tmp_path):
     images = made.image_set
     assert images.channels == ("t1", "t2", "flair", "t1ce", "seg")
     assert images.annotation_channels == ("seg",)
-    assert images.without_annotations().channels == ("t1", "t2", "flair", "t1ce")
     assert images.image_ids == ("007", "008")
     expected = [[pixels(10 * case + number) for number in range(5)] for case in (7, 8)]
     assert np.array_equal(images.read(0, 2), expected)

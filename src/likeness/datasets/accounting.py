@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from likeness._files import write_text
-from likeness.errors import InputError, OptionError, TooManySkippedError
+from likeness.errors import InputError, TooManySkippedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,22 +159,3 @@ def safe_cell(value: object) -> str:
     """Return a table cell that no spreadsheet runs as a formula."""
     text = str(value)
     return "'" + text if text.startswith(_FORMULA_STARTS) else text
-
-
-def parse_share(text: str) -> float:
-    """Return a share given as ``1%`` or ``0.01``.
-
-    Raises
-    ------
-    OptionError
-        If it is no number from 0 to 1 (0 % to 100 %).
-    """
-    try:
-        number = text.strip()
-        share = float(number[:-1]) / 100 if number.endswith("%") else float(number)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        msg = f"{text!r} is not a share; expected 0 to 1 or 0% to 100%, for example 1%."
-        raise OptionError(msg)
-    return share

@@ -368,12 +368,6 @@ class ImageSet:
             channel_rows=self._channel_rows,
         )
 
-    def without_annotations(self) -> ImageSet:
-        """Return the same images without annotation channels."""
-        return self.select_channels(
-            [name for name in self._channels if name not in self.annotation_channels]
-        )
-
     def neighbours(self, index: int) -> tuple[int | None, int | None]:
         """Return the indices of the slices just below and just above in the same volume.
 

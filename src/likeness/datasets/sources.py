@@ -18,7 +18,7 @@ from likeness.datasets.manifest import read_table
 from likeness.datasets.options import PrepareOptions
 from likeness.datasets.plain import prepare_images
 from likeness.datasets.walk import find_files
-from likeness.errors import ImageMismatchError, InputError, SourceChangedError
+from likeness.errors import ImageMismatchError, InputError
 
 if TYPE_CHECKING:
     from likeness.types import Images
@@ -156,23 +156,6 @@ def verify_sources(
                 changed.append(text)
             task.advance()
     return tuple(sorted(changed))
-
-
-def refuse_changed_sources(images: ImageSet, source: Path | str) -> None:
-    """Raise if the source files are not what the set was made of.
-
-    Raises
-    ------
-    SourceChangedError
-        Naming the first of them.
-    """
-    changed = verify_sources(images, source)
-    if changed:
-        msg = (
-            f"{len(changed):,} source files changed since the image set was made, for example "
-            f"{changed[0]!r}. Prepare the set again."
-        )
-        raise SourceChangedError(msg)
 
 
 def _account_of(images: ImageSet) -> Accounting:

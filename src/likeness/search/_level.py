@@ -42,13 +42,6 @@ class Group(Protocol):
     def defined(self) -> Defined: ...
 
 
-class Tile(Protocol):
-    """Some references, ready to be compared."""
-
-    @property
-    def defined(self) -> Defined: ...
-
-
 class Level(Protocol):
     """A scale and an arithmetic."""
 
