@@ -51,7 +51,7 @@ class Assembly:
             np.full(n, -1, dtype=np.int64),
             np.full(n, -1, dtype=np.int64),
         )
-        self._grid = (_Grid(n, num_patients), _Grid(n, num_patients))
+        self._grid = tuple(_Grid(n, num_patients) for _ in range(0 if options.grid is None else 2))
 
     def add(self, state: BlockState) -> None:
         """Take over a finished block."""
@@ -67,14 +67,13 @@ class Assembly:
             _rank_patients(state.patients[which], self._patients[which], rows)
             self._identity[which][rows] = absent_to_nan(state.identities[which].value)
             self._identity_index[which][rows] = state.identities[which].index
-            found, grid = state.grid[which], self._grid[which]
+        for found, grid in zip(state.grid, self._grid, strict=True):
             grid.value[rows] = absent_to_nan(found.value)
             grid.index[rows] = found.index
             grid.transform[rows] = found.transform
 
     def result(self, *, choice: EngineChoice, pairs: int, seconds: float) -> SearchResult:
         """Return the whole."""
-        grid, grid_mean = self._grid
         return SearchResult(
             top=_images(self._tops[0], by_mean=False),
             top_mean=_images(self._tops[1], by_mean=True),
@@ -84,14 +83,7 @@ class Assembly:
             identity_index=self._identity_index[0],
             identity_mean=self._identity[1],
             identity_mean_index=self._identity_index[1],
-            grid=GridBest(
-                correlation=grid.value,
-                correlation_mean=grid_mean.value,
-                reference_index=grid.index,
-                reference_index_mean=grid_mean.index,
-                transform=grid.transform,
-                transform_mean=grid_mean.transform,
-            ),
+            grid=_grid_best(*self._grid) if self._grid else None,
             undefined_queries=self.undefined_queries,
             undefined_references=self.undefined_references,
             transforms=self._plan.transforms,
@@ -102,6 +94,17 @@ class Assembly:
             num_pairs=pairs,
             seconds=seconds,
         )
+
+
+def _grid_best(whole: _Grid, mean: _Grid) -> GridBest:
+    return GridBest(
+        correlation=whole.value,
+        correlation_mean=mean.value,
+        reference_index=whole.index,
+        reference_index_mean=mean.index,
+        transform=whole.transform,
+        transform_mean=mean.transform,
+    )
 
 
 def _rank_patients(found: RunningPatients, lists: _Lists, rows: slice) -> None:

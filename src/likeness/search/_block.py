@@ -67,9 +67,9 @@ class BlockState:
             RunningPatients(count, patients, with_other=True),
         )
         self.identities = (RunningIdentity(count), RunningIdentity(count))
-        self.grid = (
-            RunningPatients(count, patients, with_other=False),
-            RunningPatients(count, patients, with_other=False),
+        self.grid = tuple(
+            RunningPatients(count, patients, with_other=False)
+            for _ in range(0 if job.options.grid is None else 2)
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -157,7 +157,8 @@ def _pack(state: BlockState, job: Job, rows: slice) -> _Group:
     start, stop = state.start + rows.start, state.start + rows.stop
     images = read_images(job.queries, start, stop, job.plan.channels)
     full = job.levels.full.pack(images, job.plan.transforms)
-    grid = job.levels.grid.pack(images, job.plan.transforms)
+    level = job.levels.grid
+    grid = None if level is None else level.pack(images, job.plan.transforms)
     state.undefined_queries[rows] = ~full.defined.image
     own = None if job.query_groups is None else job.query_groups[start:stop]
     return _Group(rows, full, grid, own)
@@ -195,7 +196,8 @@ def _tile(job: Job, start: int, stop: int) -> _Tile:
 
     images = read_images(job.references, start, stop, job.plan.channels)
     full = job.levels.full.prepare(images, split)
-    grid = job.levels.grid.prepare(images, split)
+    level = job.levels.grid
+    grid = None if level is None else level.prepare(images, split)
     codes = job.references.patient_codes[start:stop]
     return _Tile(start, codes, Segments.of(codes), full, grid)
 
@@ -218,6 +220,8 @@ def _compare(state: BlockState, job: Job, tile: _Tile, group: _Group) -> None:
     for which, chosen in enumerate(_choose(job, scores, (state, group, tile))):
         state.tops[which].update(rows, chosen, first)
         state.patients[which].update(rows, chosen, tile.segments, first)
+    if job.levels.grid is None:
+        return
     needed = grid_needed(rows, tile.segments, state.grid)
     scores = job.levels.grid.scores(group.grid, tile.grid, excluded, needed)
     for which, chosen in enumerate(_choose(job, scores, None)):

@@ -48,9 +48,7 @@ def full_size_needed(
     return needed
 
 
-def grid_needed(
-    rows: slice, segments: Segments, patients: tuple[RunningPatients, RunningPatients]
-) -> Needed:
+def grid_needed(rows: slice, segments: Segments, patients: tuple[RunningPatients, ...]) -> Needed:
     """Return the question that every patient's best at block means asks of proposals."""
 
     def needed(whole: Floats, mean: Floats, margin: float) -> Flags:

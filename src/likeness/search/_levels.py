@@ -27,22 +27,27 @@ class Levels:
     """The two scales."""
 
     full: Level
-    grid: Level
+    grid: Level | None
+    """None where images are compared at full size alone."""
+
+    @property
+    def all(self) -> tuple[Level, ...]:
+        """The scales that are compared."""
+        return (self.full,) if self.grid is None else (self.full, self.grid)
 
     @property
     def description(self) -> str:
         """The arithmetic, in words."""
-        if self.full.description == self.grid.description:
+        if self.grid is None or self.full.description == self.grid.description:
             return self.full.description
         return f"full size: {self.full.description}; block means: {self.grid.description}"
 
 
 def build_levels(
-    engine: Engine, dtype: np.dtype[Any], shape: tuple[int, int, int], grid: int
+    engine: Engine, dtype: np.dtype[Any], shape: tuple[int, int, int], grid: int | None
 ) -> Levels:
     """Choose for images of a number type and a shape (C, H, W) of compared channels."""
     channels, height, width = shape
-    blocks = BlockGrid(height, width, grid)
     full = _level(
         engine,
         relative_spread(dtype),
@@ -51,6 +56,9 @@ def build_levels(
         (lambda: full_size, full_size),
         symmetric=True,
     )
+    if grid is None:
+        return Levels(full, None)
+    blocks = BlockGrid(height, width, grid)
     if (blocks.rows, blocks.columns) == (height, width) and isinstance(full, IntegerLevel):
         return Levels(full, full)  # every block is one pixel: the scales are the same
 

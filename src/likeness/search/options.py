@@ -29,13 +29,14 @@ class SearchOptions:
     left out where images are not square; `identity` is always among them."""
     channels: tuple[int, ...] | None = None
     """Channels compared, in this order. None for all but an annotation channel."""
-    grid: int = 64
-    """Blocks along each axis at the scale of decisions. 2 to 1,024."""
+    grid: int | None = 64
+    """Blocks along each axis at the scale of decisions, 2 to 1,024; None for full size alone."""
 
     def __post_init__(self) -> None:
         _in_range("--top-k", self.top_k, 1, _MOST_KEPT)
         _in_range("--top-patients", self.top_patients, 2, _MOST_KEPT)
-        _in_range("--grid", self.grid, 2, 1024)
+        if self.grid is not None:
+            _in_range("--grid", self.grid, 2, 1024)
         unknown = [name for name in self.transforms if name not in TRANSFORMS]
         if unknown or "identity" not in self.transforms:
             msg = (

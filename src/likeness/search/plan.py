@@ -202,11 +202,14 @@ class _Costs:
         _, height, width = queries.image_shape
         shape = (len(channels), height, width)
         transforms = possible_transforms(options.transforms, height, width)
-        blocks = BlockGrid(height, width, options.grid)
         pixels = len(channels) * height * width
         patients = references.num_patients
+        grids = 0 if options.grid is None else 2
         listed = 25 * options.top_k + 29 * options.top_patients
-        both = pixels + 3 * len(channels) * blocks.rows * blocks.columns
+        both = pixels
+        if options.grid is not None:
+            blocks = BlockGrid(height, width, options.grid)
+            both += 3 * len(channels) * blocks.rows * blocks.columns
         return _Costs(
             levels=build_levels(NumpyEngine(), queries.dtype, shape, options.grid),
             shape=shape,
@@ -216,8 +219,8 @@ class _Costs:
             source_bytes=queries.image_shape[0] * height * width * queries.dtype.itemsize,
             num_queries=len(queries),
             # values, other values, places and transforms; and what sorting them takes at the end
-            state_bytes=patients * (2 * 21 + 2 * 13 + 24) + 4 * listed + 64,
-            result_bytes=26 * patients + 2 * listed + 64,
+            state_bytes=patients * (2 * 21 + grids * 13 + 24) + 4 * listed + 64,
+            result_bytes=grids * 13 * patients + 2 * listed + 64,
             threads=threads,
             multiply=2.0 * len(queries) * len(references) * len(transforms) * both,
             read=_READ_NANOSECONDS * len(references) * pixels,
@@ -235,19 +238,13 @@ class _Costs:
         """Return the peak memory of the process for a block of queries and a tile of references."""
         group = min(self._widest(), -(-block // self.threads))  # grows with the block
         tried = len(self.transforms)
-        query = self.state_bytes + sum(
-            level.query_bytes(tried) for level in (self.levels.full, self.levels.grid)
-        )
-        if self.levels.full.keeps_pixels or self.levels.grid.keeps_pixels:
+        query = self.state_bytes + sum(level.query_bytes(tried) for level in self.levels.all)
+        if any(level.keeps_pixels for level in self.levels.all):
             query += self.image_bytes
         # The tile at work, the next one, and what a source may need to read it.
         reference = 2 * self.image_bytes + max(self.source_bytes, self.image_bytes)
-        reference += 2 * sum(
-            level.reference_bytes() for level in (self.levels.full, self.levels.grid)
-        )
-        work = max(
-            level.work_bytes(tile, group, tried) for level in (self.levels.full, self.levels.grid)
-        )
+        reference += 2 * sum(level.reference_bytes() for level in self.levels.all)
+        work = max(level.work_bytes(tile, group, tried) for level in self.levels.all)
         work += 100 * tile * group  # choosing among transforms, merging
         packing = 3 * group * max(self.image_bytes, self.source_bytes)
         moving = max(tile * reference + self.threads * work, self.threads * packing)

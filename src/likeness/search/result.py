@@ -75,7 +75,8 @@ class SearchResult:
     """(n,) highest `correlation_mean` without flips and turns."""
     identity_mean_index: Integers
     """(n,) where it is reached."""
-    grid: GridBest
+    grid: GridBest | None
+    """None where images were compared at full size alone."""
     undefined_queries: Flags
     """(n,) whose chosen channels are all constant: compared with nothing."""
     undefined_references: Flags

@@ -1,0 +1,94 @@
+"""One way of scoring: the same for every caller, resumable, and independent of company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from likeness.datasets import ImageSet
+from likeness.scores import FAMILIES, Scorer, ScorerOptions, ScoreStore, scorer
+
+FIELDS = ("similarity", "group", "image", "placement")
+
+
+def pictures(count, seed, channels=1, size=64):
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.normal(size=(count, channels, size, size)), (0, 0, 4, 4))
+    return np.rint(128 + 90 * smooth / np.abs(smooth).max()).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def references():
+    return ImageSet.from_arrays(pictures(40, 1), patient_ids=[f"p{i // 2}" for i in range(40)])
+
+
+@pytest.fixture(scope="module")
+def queries(references):
+    copies = references.take([4, 9])
+    return ImageSet.from_arrays(np.concatenate([copies, pictures(4, 2)]))
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for family in one:
+        for field in FIELDS:
+            np.testing.assert_array_equal(
+                getattr(one[family], field), getattr(other[family], field)
+            )
+
+
+def test_a_copy_is_first_in_every_family_and_stands_out(references, queries):
+    found = Scorer(references).score(queries)
+    assert set(found) == set(FAMILIES)
+    for ranking in found.values():
+        assert ranking.image[:2, 0].tolist() == [4, 9]
+        assert ranking.similarity[:2, 0] == pytest.approx([1, 1], abs=1e-3)
+        contrast = ranking.contrast()
+        assert contrast[:2].min() > 2 * contrast[2:].max()
+
+
+def test_the_own_group_is_never_met(references):
+    codes = references.patient_codes
+    found = Scorer(references).score(references, excluded=codes)
+    for ranking in found.values():
+        assert not (ranking.group == codes[:, None]).any()
+        assert (ranking.group[:, 1] >= 0).all()
+
+
+def test_groups_replace_patients(references, queries):
+    merged = np.zeros(40, dtype=np.int32)
+    merged[20:] = 1
+    found = Scorer(references, groups=merged).score(queries)
+    for ranking in found.values():
+        assert set(ranking.group[ranking.group >= 0].tolist()) <= {0, 1}
+        assert ranking.group[:2, 0].tolist() == [0, 0]
+
+
+def test_parts_and_threads_and_memory_change_no_bit(references, queries, monkeypatch):
+    whole = Scorer(references, options=ScorerOptions(threads=2)).score(queries)
+    monkeypatch.setattr(scorer, "QUERIES_AT_ONCE", 2)
+    parts = Scorer(references, options=ScorerOptions(threads=1, memory_bytes=1 << 20)).score(
+        queries
+    )
+    assert_equal(whole, parts)
+
+
+def test_finished_parts_are_not_computed_again(references, queries, tmp_path, monkeypatch):
+    monkeypatch.setattr(scorer, "QUERIES_AT_ONCE", 4)
+    store = ScoreStore(tmp_path / "scores")
+    first = Scorer(references, store=store).score(queries)
+    again = Scorer(references, store=store)
+    monkeypatch.setattr(again, "_score", lambda *_: pytest.fail("computed again"))
+    assert_equal(first, again.score(queries))
+
+
+def test_a_damaged_or_foreign_part_is_computed_again(references, queries, tmp_path):
+    store = ScoreStore(tmp_path)
+    first = Scorer(references, store=store).score(queries, families=("plain",))
+    (path,) = tmp_path.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:-40])
+    assert_equal(first, Scorer(references, store=store).score(queries, families=("plain",)))
+    other = Scorer(references, options=ScorerOptions(grid=32), store=store)
+    coarse = other.score(queries, families=("plain",))
+    assert not np.array_equal(coarse["plain"].similarity, first["plain"].similarity)
