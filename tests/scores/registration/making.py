@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from likeness.datasets.phantoms import chest_image
+from likeness.datasets.phantoms import brain_slices, chest_image
 from likeness.scores.decision_scale import decision_images
 
 
@@ -34,6 +34,19 @@ class Source:
 def chests():
     """60 artificial radiographs, (60, 1, 128, 128) uint8."""
     images = np.stack([chest_image(5, patient, size=(128, 128))[None] for patient in range(60)])
+    images.setflags(write=False)
+    return images
+
+
+@lru_cache(maxsize=1)
+def brains():
+    """80 artificial heads at various heights, (80, 1, 64, 64) uint8."""
+    heights = np.random.default_rng(3).uniform(60, 90, 80)
+    heads = [
+        brain_slices(5, patient, [float(height)], sequences=("t1",), image_size=64)[0]
+        for patient, height in enumerate(heights)
+    ]
+    images = np.stack(heads)
     images.setflags(write=False)
     return images
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.scores.registration.making import Source, chests, moved, scaled, smooth
+from tests.scores.registration.making import Source, brains, chests, moved, scaled, smooth
 
 from likeness.errors import MemoryBudgetError
 from likeness.scores.decision_scale import DecisionImages, decision_images
@@ -261,3 +261,14 @@ def test_decision_images_of_a_part_rank_as_those_of_the_whole():
     assert found.image[:, 0].tolist() == [4, 5]
     np.testing.assert_allclose(found.similarity[:, 0], 1.0)
     np.testing.assert_array_equal(found.placement[:, 0], np.tile([0, 1, 0, 0, 1, 0], (2, 1)))
+
+
+def test_a_stranger_stands_out_as_little_turned_as_upright():
+    """The runner-up of a turned query is sought as thoroughly as that of an upright one."""
+    heads = brains()
+    train, strangers = heads[:40], heads[40:]
+    upright = rank(strangers, train).contrast()
+    for turned in (np.rot90(strangers, 1, axes=(2, 3)), strangers[:, :, ::-1]):
+        found = rank(np.ascontiguousarray(turned), train).contrast()
+        assert found.max() < 1.3 * upright.max()
+        assert np.median(found) < 1.5 * np.median(upright)

@@ -91,8 +91,16 @@ class Proposer:
         chosen = dict.fromkeys(proposed)
         strength = self._strengths(posed.values) * weight
         strength[barred] = -np.inf
-        chosen.update((pair, None) for pair in self._best(strength, self._options.candidates))
-        chosen.update((pair, None) for pair in self._turned_pairs(posed, weight, barred))
+        turned, number = self._turned_strengths(posed, weight, barred)
+        many, few = self._options.candidates, self._options.turned_candidates
+        if turned.max() > strength.max():
+            # The query itself seems to be turned. Its runner-up must then be sought among turned
+            # references as thoroughly as elsewhere, or the nearest would stand out from nobody.
+            many, few = few, many
+        chosen.update((pair, None) for pair in self._best(strength, many))
+        if few:
+            pairs = self._best(turned, few)
+            chosen.update(((image, int(number[image])), None) for image, _ in pairs)
         pairs = [
             pair
             for pair in chosen
@@ -118,22 +126,21 @@ class Proposer:
             np.maximum(products.max(axis=0), -products.min(axis=0), out=strength[part])
         return strength
 
-    def _turned_pairs(
+    def _turned_strengths(
         self, posed: Features, weight: NDArray[np.float32], barred: Flags
-    ) -> list[tuple[int, int]]:
-        """Return the strongest references under flips and quarter turns, each under its best."""
-        if not (self._transforms and self._turned.any() and self._options.turned_candidates):
-            return []
-        some = posed.some(self._turned)
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Return (m,) the strength under the best flip or quarter turn, and which that is."""
         best = np.full(len(weight), -np.inf, dtype=np.float32)
         number = np.zeros(len(weight), dtype=np.int32)
+        if not (self._transforms and self._turned.any() and self._options.turned_candidates):
+            return best, number
+        some = posed.some(self._turned)
         for name in self._transforms:
             strength = self._strengths(some.turned(name)) * weight
             better = strength > best
             best[better], number[better] = strength[better], TRANSFORMS.index(name)
         best[barred] = -np.inf
-        pairs = self._best(best, self._options.turned_candidates)
-        return [(image, int(number[image])) for image, _ in pairs]
+        return best, number
 
     def _best(self, strength: NDArray[np.float32], count: int) -> list[tuple[int, int]]:
         """Return the strongest references, a few of each group, from two groups at least."""
