@@ -33,6 +33,7 @@ check: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/search_vs_faiss.py
 	$(BIN)/python benchmarks/search_memory.py
+	$(BIN)/python benchmarks/audit_stages.py
 
 docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

@@ -27,19 +27,25 @@ def save(path, pixels):
     Image.fromarray(pixels).save(path)
 
 
+def make_folders(where):
+    """Return (train, test, synthetic): 110 x 1, 20 x 2 and 40 images, copies of patients 0 to 3."""
+    for patient in range(110):
+        save(where / "train" / f"P{patient:03}_0.png", picture(patient))
+    for patient in range(500, 520):
+        for view in range(2):
+            save(where / "test" / f"P{patient}_{view}.png", picture(patient, view))
+    for number in range(36):
+        save(where / "synthetic" / f"s{number:03}.png", picture(1000 + number))
+    for patient in range(4):
+        pixels = np.rot90(picture(patient), patient)
+        save(where / "synthetic" / f"t{patient}.png", np.ascontiguousarray(pixels))
+    return where / "train", where / "test", where / "synthetic"
+
+
 @pytest.fixture
 def folders(tmp_path):
-    """(train, test, synthetic): 40 x 3, 40 x 3 and 120 images with copies of patients 0 to 3."""
-    for patient in range(40):
-        for view in range(3):
-            save(tmp_path / "train" / f"P{patient:03}_{view}.png", picture(patient, view))
-            save(tmp_path / "test" / f"P{100 + patient}_{view}.png", picture(100 + patient, view))
-    for number in range(116):
-        save(tmp_path / "synthetic" / f"s{number:03}.png", picture(1000 + number))
-    for patient in range(4):
-        pixels = np.rot90(picture(patient, 1), patient)
-        save(tmp_path / "synthetic" / f"t{patient}.png", np.ascontiguousarray(pixels))
-    return tmp_path / "train", tmp_path / "test", tmp_path / "synthetic"
+    """Folders of images, as `make_folders` says."""
+    return make_folders(tmp_path)
 
 
 @pytest.fixture

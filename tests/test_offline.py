@@ -48,7 +48,8 @@ def test_an_audit_opens_no_connection_and_runs_nothing(folders, tmp_path):
     train, test, synthetic = folders
     result = guarded(
         GUARDED, "audit", "--train", train, "--test", test, "--synthetic", synthetic,
-        "--patient-id", "regex:(P[0-9]+)_", "--out", tmp_path / "audit",
+        "--patient-id", "regex:(P[0-9]+)_", "--out", tmp_path / "audit", "--planted", "7",
+        "--local-sample", "40", "--permutations", "999",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "SEEN []" in result.stderr

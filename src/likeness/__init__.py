@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from likeness._audit import AuditOptions, audit
     from likeness._findings import Findings, findings_schema
     from likeness._match import find_matches
+    from likeness._release import ReleasePolicy, release_images, verify_release
     from likeness.datasets import (
         ImageSet,
         inspect_path,
@@ -33,6 +34,7 @@ _WHERE = {
     "AuditOptions": "likeness._audit",
     "Findings": "likeness._findings",
     "ImageSet": "likeness.datasets",
+    "ReleasePolicy": "likeness._release",
     "audit": "likeness._audit",
     "correlation": "likeness.similarity",
     "correlation_mean": "likeness.similarity",
@@ -42,7 +44,9 @@ _WHERE = {
     "prepare_brats": "likeness.datasets",
     "prepare_chest_xray": "likeness.datasets",
     "prepare_images": "likeness.datasets",
+    "release_images": "likeness._release",
     "verify": "likeness.datasets",
+    "verify_release": "likeness._release",
     "write_report": "likeness.report",
 }
 
@@ -51,6 +55,7 @@ __all__ = [
     "Findings",
     "ImageSet",
     "LikenessError",
+    "ReleasePolicy",
     "__version__",
     "audit",
     "correlation",
@@ -61,7 +66,9 @@ __all__ = [
     "prepare_brats",
     "prepare_chest_xray",
     "prepare_images",
+    "release_images",
     "verify",
+    "verify_release",
     "write_report",
 ]
 

@@ -35,6 +35,8 @@ COPIES_PER_KIND: Final = 3
 SYNTHETIC: Final = 120
 EVIDENCE: Final = 24
 """Pairs in the report; fewer than in an ordinary audit, for the sake of time."""
+PLANTED: Final = 60
+"""Copies per level in the self-check; fewer than in an ordinary audit, for the sake of time."""
 CHANNELS: Final = ("t1", "t2", "flair", "t1ce")
 MARK: Final = "likeness-demo.txt"
 """File that says that a folder is a demo and may be replaced."""
@@ -66,12 +68,10 @@ class DemoResult:
     def describe(self) -> list[str]:
         """Return the outcome as lines."""
         kinds = ", ".join(f"{kind} {self.found[kind]}/{n}" for kind, n in self.hidden.items())
-        expected = self.findings.baseline.false_flag_rate * self.innocent
         return [
             f"hidden copies found: {sum(self.found.values())} of {sum(self.hidden.values())} "
             f"({kinds})",
-            f"innocent images flagged: {self.innocent_flagged} of {self.innocent} "
-            f"(expected by chance: {expected:.1f})",
+            f"innocent images flagged: {self.innocent_flagged} of {self.innocent}",
         ]
 
 
@@ -111,7 +111,7 @@ def run_demo(
         out / "synthetic.npz",
         out / "sets" / "test",
         out=out / "audit",
-        options=AuditOptions(seed=seed, evidence=EVIDENCE),
+        options=AuditOptions(seed=seed, evidence=EVIDENCE, planted=PLANTED),
         progress=progress,
     )
     rows = read_table(out / "audit" / "images.parquet", ["image_id"])

@@ -19,7 +19,7 @@ from likeness._audit.folder import (
 )
 from likeness.errors import OptionError
 
-SETTINGS_A = {"seed": 0, "false_flag_rate": 0.01, "threshold": None, "train": "a/b", "flips": True}
+SETTINGS_A = {"seed": 0, "fdr": 0.05, "strata": None, "train": "a/b", "flips": True}
 
 
 def claim(out, inputs=(), settings=SETTINGS_A, *, overwrite=False, fresh=False):

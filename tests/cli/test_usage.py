@@ -30,8 +30,14 @@ from likeness.errors import OptionError
          "Did you mean --jobs"),
         (["audit", "--train", "x"], "requires an argument"),
         (["audit", "--train", "x", "--synthetic", "y", "--out", "z", "--seed", "x"], "--seed"),
-        (["audit", "--false-flag-rate", "2", "--train", "x", "--synthetic", "y", "--out", "z"],
-         "--false-flag-rate is 2"),
+        (["audit", "--fdr", "2", "--train", "x", "--synthetic", "y", "--out", "z"],
+         "--fdr is 2"),
+        (["audit", "--false-flag-rate", "0.01", "--train", "x", "--synthetic", "y", "--out", "z"],
+         "--false-flag-rate"),
+        (["audit", "--permutations", "99", "--train", "x", "--synthetic", "y", "--out", "z"],
+         "--permutations is 99"),
+        (["audit", "--strata", "site", "--train", "x", "--synthetic", "y", "--out", "z"],
+         "--strata"),
         (["audit", "--memory", "lots", "--train", "x", "--synthetic", "y", "--out", "z"],
          "give a size such as 2GB"),
         (["audit", "--config"], "--config needs a TOML file"),
@@ -209,7 +215,7 @@ def test_hostile_names_reach_the_terminal_harmless_and_the_report_escaped(tmp_pa
     save(tmp_path / "synthetic" / f"=cmd {evil.replace('/', '')}.png", picture(3))
     code = run(["audit", "--train", str(tmp_path / "train"), "--synthetic",
                 str(tmp_path / "synthetic"), "--patient-id", "parent-folder", "--out",
-                str(tmp_path / "audit")])  # fmt: skip
+                str(tmp_path / "audit"), "--no-self-check", "--evidence", "3"])  # fmt: skip
     captured = capsys.readouterr()
     assert code == 0, captured.err
     assert "\x1b" not in captured.out + captured.err
@@ -248,5 +254,5 @@ def test_progress_as_lines_says_the_work_left(capsys, monkeypatch):
 def test_what_an_audit_writes_is_for_its_owner_only(folders, tmp_path, capsys):
     train, test, synthetic = folders
     run(["audit", "--train", str(train), "--test", str(test), "--synthetic", str(synthetic),
-         "--out", str(tmp_path / "audit")])  # fmt: skip
+         "--out", str(tmp_path / "audit"), "--no-self-check"])  # fmt: skip
     assert stat.S_IMODE((tmp_path / "audit").stat().st_mode) == 0o700

@@ -6,10 +6,11 @@ import pytest
 
 from likeness.report import charts
 from likeness.report.charts import RangeRow, Series
+from likeness.report.svg import NARROW, WIDE
 
 
-def draw(*rows, threshold=None, width=charts.WIDE):
-    svg = charts.ridgeline(rows, title="A title", threshold=threshold, width=width)
+def draw(*rows, width=WIDE):
+    svg = charts.ridgeline(rows, title="A title", width=width)
     return ElementTree.fromstring(svg)
 
 
@@ -31,7 +32,7 @@ def bars(path):
 def test_bars_are_in_proportion_to_counts_and_open_on_the_left():
     rng = np.random.default_rng(11)
     values = np.round(rng.uniform(0.5, 1.0, 300), 2)
-    svg = draw(Series("s", "row", values), threshold=0.8)
+    svg = draw(Series("s", "row", values))
     marks = {float(e.get("x")): float(e.text) for e in svg.iter("text") if _is(e, "tick-label")}
     (x0, v0), (x1, v1) = min(marks.items()), max(marks.items())
     scale = (v1 - v0) / (x1 - x0)
@@ -56,13 +57,6 @@ def _is(element, name):
     return element.get("class") == name
 
 
-@pytest.mark.parametrize(("extra", "filled"), [(0.9, False), (0.9 + 1e-9, True)])
-def test_an_image_exactly_at_the_threshold_lies_below_it(extra, filled):
-    values = np.append(np.linspace(0.5, 0.85, 60), extra)
-    svg = draw(Series("s", "row", values), threshold=0.9)
-    assert bool(paths(svg, "area-above")) is filled
-
-
 def test_few_images_are_drawn_one_by_one():
     svg = draw(Series("s", "row", np.array([0.5, 0.6, 0.9])))
     (rug,) = paths(svg, "rug")
@@ -70,14 +64,14 @@ def test_few_images_are_drawn_one_by_one():
     assert not paths(svg, "area")
 
 
-@pytest.mark.parametrize("width", [charts.WIDE, charts.NARROW])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize(
     "values",
     [[], [0.5], [1.0], [1.0] * 50, [-1.0, 1.0], [0.0] * 40, [0.999999, 1.0], [-0.3, -0.2]],
 )
 def test_all_marks_lie_within_the_picture(values, width):
     rows = [Series("a", "first", np.array(values)), Series("b", "second", np.array([]))]
-    svg = draw(*rows, threshold=0.5, width=width)
+    svg = draw(*rows, width=width)
     for element in svg.iter():
         for name in ("x", "x1", "x2"):
             if element.get(name) is not None:
@@ -104,7 +98,7 @@ def test_the_strip_marks_the_score_in_proportion():
 
 def test_the_range_chart_puts_median_quantile_and_maximum_in_order():
     rows = [RangeRow("s", "row", 0.5, 0.8, 0.9)]
-    svg = ElementTree.fromstring(charts.range_chart(rows, title="t", threshold=0.85))
+    svg = ElementTree.fromstring(charts.range_chart(rows, title="t"))
     circle = float(next(svg.iter("circle")).get("cx"))
     tick = float(re.match(r"M(\S+)", paths(svg, "tick")[0]).group(1))
     end = float(next(e for e in svg.iter("line") if _is(e, "range")).get("x2"))

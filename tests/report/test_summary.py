@@ -3,7 +3,7 @@
 import base64
 import itertools
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from urllib.parse import quote
 
 import numpy as np
@@ -12,7 +12,16 @@ from tests.report.factory import make_audit
 from tests.report.pages import Page
 
 from likeness.report import write_report
-from likeness.report.summary import SummaryFacts, share, suppress
+from likeness.report.summary import (
+    DistributionFacts,
+    LevelFacts,
+    SelfCheckFacts,
+    SetFacts,
+    SetLevelFacts,
+    SummaryFacts,
+    share,
+    suppress,
+)
 
 
 def encodings(token: str) -> dict[str, bytes]:
@@ -79,11 +88,22 @@ def test_no_pixel_is_in_the_summary(tmp_path, dtype):
 def test_the_facts_are_numbers_codes_and_dates():
     allowed = re.compile(
         r"(int|float|bool|VerdictCode|Comparison)( \| None)?"
-        r"|tuple\[(SetFacts|DistributionFacts), \.\.\.\]"
+        r"|tuple\[(SetFacts|DistributionFacts|LevelFacts), \.\.\.\]"
+        r"|SelfCheckFacts|SetLevelFacts"
     )
-    checked_text = {"version", "date"}
-    for field in fields(SummaryFacts):
-        assert allowed.fullmatch(field.type) or field.name in checked_text, field
+    parts = (SetFacts, DistributionFacts, LevelFacts, SelfCheckFacts, SetLevelFacts)
+    checked_text = {"version", "date", "role", "level"}
+    for record in (SummaryFacts, *parts):
+        for field in fields(record):
+            assert allowed.fullmatch(field.type) or field.name in checked_text, field
+
+
+def test_a_level_that_is_not_in_the_list_is_left_out(tmp_path):
+    findings = make_audit(tmp_path / "audit").findings
+    odd = replace(findings.self_check.levels[0], level="L0 of Mrs Mueller")
+    check = replace(findings.self_check, levels=[odd, *findings.self_check.levels[1:]])
+    facts = SummaryFacts.from_findings(replace(findings, self_check=check))
+    assert [row.level for row in facts.self_check.levels] == ["L1", "L2", "L3", "L4"]
 
 
 def test_version_and_date_are_let_through_only_in_their_form(tmp_path):
@@ -118,7 +138,10 @@ def test_the_summary_suppresses(tmp_path, num_flagged, flagged, patients):
     verdict = "COPIES_FOUND" if num_flagged else "NO_COPY_DETECTED"
     made = make_audit(tmp_path / "audit", num_flagged=num_flagged, verdict=verdict)
     page = Page(write_report(made.folder).summary.read_text())
-    assert page.counts["flagged"] == flagged
+    assert page.counts["flagged"].split("rate between")[0] == flagged
+    # Neither an interval nor a bound gives the small count away.
+    assert ("rate between" in page.text) == (num_flagged == 0)
+    assert ("not shown" in page.text) == (num_flagged > 0)
     assert page.counts["patients"] == patients
 
 

@@ -1,67 +1,134 @@
-"""From comparisons and a decision to `Findings`."""
+"""From arrays to the records of `Findings`."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from likeness._audit.comparisons import Highest
-from likeness._findings import Copy, Counts, Distribution, MostCopied, PatientLeak, Verdict
-from likeness.calibration import Decision
+from likeness._audit.deciding import FamilyNull, Flagged, Judged
+from likeness._audit.scoring import AllScores
+from likeness._audit.yardstick import Yardstick
+from likeness._findings import (
+    AffectedPatients,
+    Baseline,
+    Copy,
+    Counts,
+    Distribution,
+    MostCopied,
+    PatientLeak,
+)
+from likeness.calibration.affected import affected_patients, density_rank, local_density
 from likeness.datasets import ImageSet
+from likeness.scores import Family, PatientRanking
 from likeness.types import Floats
 
 
 def copies_from(records: list[dict[str, Any]]) -> list[Copy]:
-    """Turn the records of flagged pairs (see `evidence.describe_pair`) into copies."""
-    keys = (
-        "image_id",
-        "match_id",
-        "patient_id",
-        "correlation",
-        "correlation_mean",
-        "transform",
-        "score",
-        "baseline_above",
-        "correlation_per_channel",
+    """Turn the records of pairs into copies, leaving out those that are not flagged."""
+    names = [field.name for field in fields(Copy)]
+    return [
+        Copy(**{name: record[name] for name in names}) for record in records if record["flagged"]
+    ]
+
+
+def patients_from(
+    copies: list[Copy], judged: Judged, flagged: Flagged, scores: AllScores, train: ImageSet
+) -> tuple[list[PatientLeak], AffectedPatients]:
+    """Gather the copies by person: most copies first, then the smaller p, then the id.
+
+    Patients that are one person give one entry, with their joined names.
+    """
+    group_of = scores.people.of_images(train)
+    found = affected_patients(
+        judged.group,
+        flagged.copies,
+        judged.p,
+        np.nan_to_num(judged.contrast, nan=-np.inf).max(axis=1),
+        num_patients=scores.people.num_groups,
     )
-    return [Copy(**{key: record[key] for key in keys}) for record in records]
-
-
-def patients_from(copies: list[Copy]) -> list[PatientLeak]:
-    """Gather the copies by patient: most copies first, then the higher score, then the id."""
-    groups: dict[str, list[Copy]] = defaultdict(list)
+    p_of = dict(zip(found.patient.tolist(), found.p.tolist(), strict=True))
+    ranks = _density_ranks(scores, train)
+    names = names_of_people(scores, train)
+    row_of = {name: row for row, name in enumerate(train.image_ids)}
+    by_person: dict[int, list[Copy]] = defaultdict(list)
     for copy in copies:
-        groups[copy.patient_id].append(copy)
+        by_person[int(group_of[row_of[copy.match_id]])].append(copy)
     leaks = [
         PatientLeak(
-            patient_id=patient,
+            patient_id=names[code],
             num_copies=len(group),
             best_correlation=max(copy.correlation for copy in group),
-            best_score=max(copy.score for copy in group),
+            p_value=p_of[code],
+            density_rank=None if np.isnan(ranks[code]) else float(ranks[code]),
             image_ids=[copy.image_id for copy in group],
             match_ids=sorted({copy.match_id for copy in group}),
         )
-        for patient, group in groups.items()
+        for code, group in by_person.items()
     ]
-    return sorted(leaks, key=lambda leak: (-leak.num_copies, -leak.best_score, leak.patient_id))
+    leaks.sort(key=lambda leak: (-leak.num_copies, leak.p_value, leak.patient_id))
+    affected = AffectedPatients(
+        seen=len(leaks),
+        singletons=found.num_once,
+        doubletons=found.num_twice,
+        chao1=float(found.at_least),
+        next_new=float(found.next_is_new),
+    )
+    return leaks, affected
+
+
+def names_of_people(scores: AllScores, train: ImageSet) -> list[str]:
+    """Return the name of every group: that of its patients, joined where there are several."""
+    names: list[list[str]] = [[] for _ in range(scores.people.num_groups)]
+    for code, group in enumerate(scores.people.group_of_patient.tolist()):
+        names[group].append(str(train.patient_names[code]))
+    return [" = ".join(group) for group in names]
+
+
+def nobody_affected() -> AffectedPatients:
+    """Return the record for an audit without a list."""
+    return AffectedPatients(seen=0, singletons=0, doubletons=0, chao1=0.0, next_new=0.0)
+
+
+def _density_ranks(scores: AllScores, train: ImageSet) -> Floats:
+    """Return (K,) 0 for who looks like fewest others, 1 for the opposite; NaN if unknown."""
+    ranking, rows = scores.null.rankings["dihedral"], scores.null.rows["dihedral"]
+    people = scores.people.num_groups
+    density = local_density(
+        ranking.similarity,
+        ranking.group,
+        scores.people.of_images(train)[rows],
+        num_patients=people,
+    )
+    ranks: Floats = (density_rank(density) - 1) / max(people - 1, 1)
+    ranks[np.isnan(density)] = np.nan
+    return ranks
 
 
 def most_copied_from(copies: list[Copy]) -> list[MostCopied]:
-    """Return the training images that more than one flagged image points to."""
+    """Return the training images that more than one copy points to."""
     counts = Counter((copy.match_id, copy.patient_id) for copy in copies)
     found = [MostCopied(match, patient, n) for (match, patient), n in counts.items() if n > 1]
     return sorted(found, key=lambda image: (-image.num_copies, image.match_id))
 
 
-def distribution_of(highest: Highest) -> Distribution:
-    """Sum up one comparison; images without a score do not count."""
+def distribution_of(highest: Highest, ranking: PatientRanking) -> Distribution:
+    """Sum up one comparison; images without a correlation do not count.
+
+    Parameters
+    ----------
+    ranking
+        Dihedral family, of the same images or of more of them.
+    """
     defined = highest.rows(~highest.undefined)
+    score = ranking.similarity[:, :1].ravel()
+    score = score[~np.isnan(score)]
     return Distribution(
         comparison=highest.comparison,
-        num_images=len(defined.score),
+        num_images=len(defined.correlation),
         num_reference_patients=highest.num_reference_patients,
         mean_correlation_identity=_mean(defined.correlation_identity),
         mean_correlation=_mean(defined.correlation),
@@ -69,9 +136,41 @@ def distribution_of(highest: Highest) -> Distribution:
         median_correlation=_quantile(defined.correlation, 0.5),
         quantile_99_correlation=_quantile(defined.correlation, 0.99),
         maximum_correlation=_quantile(defined.correlation, 1.0),
-        median_score=_quantile(defined.score, 0.5),
-        quantile_99_score=_quantile(defined.score, 0.99),
-        maximum_score=_quantile(defined.score, 1.0),
+        median_score=_quantile(score, 0.5),
+        quantile_99_score=_quantile(score, 0.99),
+        maximum_score=_quantile(score, 1.0),
+    )
+
+
+def baseline_from(
+    scores: AllScores,
+    nulls: dict[Family, FamilyNull],
+    yardstick: Yardstick,
+    train: ImageSet,
+    *,
+    fdr: float,
+    fdr_gate: float,
+    why_none: str,
+) -> Baseline:
+    """Describe what the p-values rest on."""
+    rows = scores.null.rows["plain"]
+    whole = len(rows) == len(train)
+    reason = (
+        "every training image" if whole else f"{len(rows)} training images, spread over patients,"
+    )
+    return Baseline(
+        comparison="train->train" if nulls else None,
+        reason=f"{reason} against the images of other people" if nulls else why_none,
+        num_images=len(rows) if nulls else 0,
+        num_patients=len(np.unique(train.patient_codes[rows])) if nulls else 0,
+        num_groups=len(np.unique(scores.people.of_images(train)[rows])) if nulls else 0,
+        families=[null.describe(family) for family, null in nulls.items()],
+        yardstick=yardstick.comparison,
+        median=yardstick.quantile(0.5),
+        quantile_99=yardstick.quantile(0.99),
+        maximum=yardstick.quantile(1.0),
+        fdr_copy=fdr,
+        fdr_gate=fdr_gate,
     )
 
 
@@ -80,93 +179,27 @@ def counts_from(
     synthetic: ImageSet,
     test: ImageSet | None,
     highest: Highest,
-    decision: Decision,
-    patients: list[PatientLeak],
+    flagged: Flagged,
+    *,
+    num_patients: int,
+    num_undefined: int,
+    fdr: float,
 ) -> Counts:
     """Count everything."""
+    copies = int(flagged.copies.sum())
     return Counts(
         synthetic=len(synthetic),
         train=len(train),
         test=0 if test is None else len(test),
-        flagged=int(decision.flagged.sum()),
-        expected=round(decision.expected, 6),
-        patients=len(patients),
+        flagged=copies,
+        unusual=int(flagged.unusual.sum()),
+        expected=round(fdr * copies, 6),
+        patients=num_patients,
         train_patients=train.num_patients,
         test_patients=0 if test is None else test.num_patients,
-        undefined=int(highest.undefined.sum()),
+        undefined=num_undefined,
         pairs=highest.pairs,
     )
-
-
-def verdict_from(
-    decision: Decision,
-    counts: Counts,
-    *,
-    test_used: bool,
-    obstacles: list[str],
-    false_flag_rate: float,
-    alterations: str,
-) -> Verdict:
-    """Put the decision into a sentence that a reader without statistics can repeat.
-
-    Parameters
-    ----------
-    test_used
-        Whether held-out test images are the baseline.
-    obstacles
-        What forbids a clearance though no copy was found. Copies that were found stand.
-    false_flag_rate
-        At most this share of the baseline lies above the threshold.
-    alterations
-        What the comparison sees through, in words.
-    """
-    if decision.code == "NO_COPY_DETECTED" and obstacles:
-        sentence = f"The available data do not allow a statement: {obstacles[0]}"
-        return Verdict("INCONCLUSIVE", sentence, [*obstacles, *decision.reasons])
-    only = "" if test_used else " This is a statement on copies only: there is no usable test set."
-    compared = (
-        f"We compared {counts.synthetic} synthetic images with {counts.train} training images "
-        f"of {counts.train_patients} patients. "
-    )
-    others = f"{100 * (1 - false_flag_rate):.4g} % of the real pictures of other people"
-    if decision.code == "COPIES_FOUND":
-        sentence = f"{compared}{_copies_found(decision, counts, others)}{only}"
-    elif decision.code == "NO_COPY_DETECTED":
-        sentence = (
-            f"{compared}None of them was recognised as a copy.{only} This says nothing about "
-            f"alterations beyond {alterations}, about recognising a person by other means, about "
-            "the generator itself, or about images outside this set."
-        )
-    else:
-        sentence = (
-            "The available data do not allow a statement: "
-            f"{decision.reasons[0] if decision.reasons else ''}"
-        )
-    return Verdict(decision.code, sentence, list(decision.reasons))
-
-
-def _copies_found(decision: Decision, counts: Counts, others: str) -> str:
-    """Say which images are taken for copies: all flagged ones only if chance does not explain them.
-
-    With few people behind the threshold chance can flag many; the near-duplicates stand alone then.
-    """
-    closer = f"closer to a picture of one training patient than at least {others} do"
-    treat = "These images should be treated as pictures of the patients concerned."
-    if decision.exceeds_chance:
-        return (
-            f"{counts.flagged} of them come {closer}; {counts.expected:.1f} would be expected by "
-            f"chance alone. {_patients(counts.patients)} affected. {treat}"
-        )
-    return (
-        f"{int(decision.certain.sum())} of them almost equal a picture of one training patient, "
-        f"more than any picture of the baseline does. {treat} In all, "
-        f"{counts.flagged} come {closer}, where {counts.expected:.1f} would be expected by chance "
-        "alone and chance could give as many: look at the pairs."
-    )
-
-
-def _patients(number: int) -> str:
-    return "1 training patient is" if number == 1 else f"{number} training patients are"
 
 
 def _mean(values: Floats) -> float | None:

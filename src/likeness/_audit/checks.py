@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 
 from likeness._audit.comparisons import Highest
+from likeness._audit.duplicates import Contamination
 from likeness._audit.inputs import Inputs
-from likeness._findings import Baseline, Check, Counts, DuplicatePair
+from likeness._findings import Check, CheckStatus, Counts, DuplicatePair
 from likeness.datasets import ImageSet
 
 MANY_UNKNOWN = 0.05
 """Share of images without a patient above which the number of people is not known."""
+
+MOST_CONTAMINATED = 0.05
+"""Share of test images found in train above which there is no held-out set to speak of."""
+
+FEW_PATIENTS = 20
 
 MANY_SYNTHETIC = 1000
 """Images recommended for a statement on the generator."""
@@ -30,7 +36,7 @@ def data_checks(
     ]
 
 
-def obstacles_to_clearance(inputs: Inputs, baseline: Baseline) -> list[str]:
+def obstacles_to_clearance(inputs: Inputs, contamination: Contamination | None) -> list[str]:
     """Return what forbids the verdict `NO_COPY_DETECTED`, in sentences; it fails closed."""
     obstacles = []
     skipped = inputs.accounts["train"].num_skipped
@@ -40,12 +46,70 @@ def obstacles_to_clearance(inputs: Inputs, baseline: Baseline) -> list[str]:
             "mend or remove them."
         )
     unknown = num_unknown(inputs.train)
-    if baseline.comparison == "train->train" and unknown > MANY_UNKNOWN * len(inputs.train):
+    if unknown > MANY_UNKNOWN * len(inputs.train):
         obstacles.append(
-            f"the patients of {unknown} of {len(inputs.train)} training images are not known, so "
-            "the baseline meets the same person again; give --patient-id."
+            f"The patients of {unknown} of {len(inputs.train)} training images are not known, so "
+            "another slice of the same person hides a copy; give --patient-id."
+        )
+    if contamination is not None and contamination.share > MOST_CONTAMINATED:
+        obstacles.append(
+            f"{contamination.num_found} of {len(contamination.images)} test images are also "
+            "training images, almost equal to one, or of a training patient; hold out patients "
+            "that the generator has not seen."
         )
     return obstacles
+
+
+def real_set_checks(
+    inputs: Inputs, contamination: Contamination | None, merged: list[list[str]]
+) -> list[Check]:
+    """Return the rows on the test set and on patients that count as one person."""
+    rows = []
+    if contamination is None:
+        rows.append(
+            Check(
+                "Test set",
+                "WARN",
+                "none given; the verdict speaks of copies only",
+                "Hold out at least 20 % of the patients before training.",
+            )
+        )
+    else:
+        removed = int(contamination.images.sum())
+        detail = f"{removed} of {len(contamination.images)} test images are not used as held-out"
+        if contamination.shared_patients:
+            detail += f"; {len(contamination.shared_patients)} patients are also in train"
+        too_many = contamination.share > MOST_CONTAMINATED
+        status: CheckStatus = "FAIL" if too_many else "WARN" if removed else "PASS"
+        advice = "They are marked left_out in baseline.parquet and listed under duplicates."
+        if too_many:
+            advice = "Hold out patients that are not in train; the set-level test is not available."
+        rows.append(Check("Test set", status, detail, advice if removed else ""))
+    if merged:
+        number = sum(len(names) for names in merged)
+        rows.append(
+            Check(
+                "One person, one id",
+                "WARN",
+                f"{number} patient ids share an equal image with another id and count as "
+                f"{len(merged)} {'person' if len(merged) == 1 else 'persons'}",
+                "Correct the ids if you know better.",
+            )
+        )
+    else:
+        rows.append(Check("One person, one id", "PASS", "no image stands under two patient ids"))
+    few = inputs.train.num_patients < FEW_PATIENTS
+    rows.append(
+        Check(
+            "Enough training patients",
+            "WARN" if few else "PASS",
+            f"{inputs.train.num_patients}",
+            f"With fewer than {FEW_PATIENTS} people, what chance can reach hangs on a few."
+            if few
+            else "",
+        )
+    )
+    return rows
 
 
 def _every_file_used(inputs: Inputs) -> Check:
@@ -75,14 +139,13 @@ def _patients_known(inputs: Inputs) -> Check:
     if unknown:
         missing.append(
             f"{unknown} of {len(inputs.train)} training images have no patient id: each counts as "
-            "a patient of its own, and the baseline train -> train meets the same person again"
+            "a patient of its own, so another slice of the same person hides a copy"
         )
     unknown = 0 if inputs.test is None else num_unknown(inputs.test)
     if inputs.test is not None and unknown:
         missing.append(
             f"{unknown} of {len(inputs.test)} test images have no patient id: each counts as a "
-            "person of its own, so the number of flags may vary more by chance than is thought, "
-            "and a patient in both sets is not seen"
+            "person of its own, and a patient in both sets is not seen"
         )
     if missing:
         return Check("Patients known", "WARN", "; ".join(missing), advice)
@@ -90,14 +153,6 @@ def _patients_known(inputs: Inputs) -> Check:
     if inputs.test is not None:
         known += f", {len(inputs.test)} test images of {inputs.test.num_patients}"
     return Check("Patients known", "PASS", known)
-
-
-def people_behind(inputs: Inputs, baseline: Baseline) -> int | None:
-    """Return how many people the baseline comes from; None where too many are not known."""
-    images = inputs.test if baseline.comparison == "test->train" else inputs.train
-    if images is None or num_unknown(images) > MANY_UNKNOWN * len(images):
-        return None
-    return baseline.num_patients
 
 
 def num_unknown(images: ImageSet) -> int:

@@ -1,21 +1,24 @@
-"""The four searches of an audit, each reduced to one row per query image."""
+"""The four searches of an audit at full size, each reduced to one row per query image.
+
+These numbers are what the paper reports and what the report shows; nothing is decided on them.
+"""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likeness._audit.options import AuditOptions
+from likeness._files import hash_of_json
 from likeness._findings import Comparison
 from likeness._progress import Progress, Task
 from likeness.datasets import ImageSet
 from likeness.search import EngineChoice, SearchOptions, SearchResult, plan_search, search
-from likeness.types import TRANSFORMS, Flags, Floats, Integers, Transform
+from likeness.types import Flags, Floats, Images, Integers
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,12 @@ class Highest:
     """Highest r_cat at full size without any transform: the paper's number."""
     correlation_mean: Floats
     """Highest r_ch at full size over references and transforms."""
-    score: Floats
-    """The decision score: highest r_ch at 64 x 64 block means over references and transforms."""
     match: Integers
-    """Reference image where the score is reached; -1 for none."""
+    """Reference image where `correlation` is reached; -1 for none."""
     transform: NDArray[np.int8]
     """Index into `TRANSFORMS` of what is done to the query there; -1 for none."""
     undefined: Flags
-    """Without a score: constant, at full size or at block means, in every channel in which some
-    reference varies."""
+    """Constant in every channel that is compared."""
     num_reference_patients: int
     pairs: int
 
@@ -56,7 +56,6 @@ class Highest:
             self.correlation[index],
             self.correlation_identity[index],
             self.correlation_mean[index],
-            self.score[index],
             self.match[index],
             self.transform[index],
             self.undefined[index],
@@ -68,10 +67,6 @@ class Highest:
     def num_patients(self) -> int:
         """Patients among the queries."""
         return len(set(self.query_patients))
-
-    def transform_name(self, row: int | np.integer[Any]) -> Transform:
-        """Return the name of the transform at which `row` reaches its score."""
-        return TRANSFORMS[int(self.transform[row])]
 
 
 @dataclass(frozen=True)
@@ -91,24 +86,24 @@ class Searcher:
             top_patients=self.options.top_patients,
             transforms=self.options.transforms,
             channels=self.channels,
+            grid=None,
         )
 
     def compare(
         self,
         comparison: Comparison,
         queries: ImageSet,
-        references: ImageSet,
+        references: ImageSet | ByPerson,
         *,
-        own_patient_left_out: bool = False,
+        own: NDArray[np.int32] | None = None,
     ) -> tuple[Highest, SearchResult]:
         """Search every query among the references.
 
         Parameters
         ----------
-        own_patient_left_out
-            A query never meets an image of its own patient; both sets then share their patients.
+        own
+            (n,) patient of the references that each query must not meet (its own), or None.
         """
-        groups = queries.patient_codes if own_patient_left_out else None
         checkpoint = self.work / comparison.replace("->", "-to-")
         checkpoint.mkdir(parents=True, exist_ok=True)
         options = self.search_options()
@@ -131,11 +126,36 @@ class Searcher:
             engine=self.engine.engine,
             memory_bytes=self.options.memory_bytes,
             threads=self.options.threads,
-            query_groups=groups,
+            query_groups=own,
             progress=_Named(self.progress, comparison),
             checkpoint=checkpoint,
         )
         return _highest(comparison, queries, references, result), result
+
+
+class ByPerson:
+    """A set in which patients that are one person have one code.
+
+    Parameters
+    ----------
+    groups
+        (n,) the person of each image, from 0.
+    """
+
+    def __init__(self, images: ImageSet, groups: NDArray[np.int32]) -> None:
+        self._images = images
+        self.image_shape, self.dtype = images.image_shape, images.dtype
+        self.channels = images.channels
+        self.patient_codes = groups
+        self.num_patients = int(groups.max()) + 1
+        self.fingerprint = hash_of_json([images.fingerprint, groups.tolist()])
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, start: int, stop: int) -> Images:
+        """Return images `start` to `stop`."""
+        return self._images.read(start, stop)
 
 
 class _Named:
@@ -184,18 +204,8 @@ def sample_of_patients(patient_codes: NDArray[np.int32], size: int, seed: int) -
 
 
 def _highest(
-    comparison: Comparison, queries: ImageSet, references: ImageSet, result: SearchResult
+    comparison: Comparison, queries: ImageSet, references: ImageSet | ByPerson, result: SearchResult
 ) -> Highest:
-    grid = result.grid
-    comparable = np.where(np.isnan(grid.correlation_mean), -np.inf, grid.correlation_mean)
-    rows = np.arange(len(queries))
-    score = comparable.max(axis=1)
-    # Among patients that reach the same score the lower image index wins, as everywhere.
-    candidates = np.where(
-        comparable == score[:, None], grid.reference_index_mean, np.iinfo(np.int32).max
-    )
-    patient = candidates.argmin(axis=1)
-    found = np.isfinite(score)
     return Highest(
         comparison=comparison,
         query_ids=queries.image_ids,
@@ -203,10 +213,9 @@ def _highest(
         correlation=result.top.correlation[:, 0],
         correlation_identity=result.identity,
         correlation_mean=result.top_mean.correlation_mean[:, 0],
-        score=np.where(found, score, np.nan),
-        match=np.where(found, grid.reference_index_mean[rows, patient], -1).astype(np.int64),
-        transform=np.where(found, grid.transform_mean[rows, patient], -1).astype(np.int8),
-        undefined=~found,
+        match=result.top.reference_index[:, 0],
+        transform=result.top.transform[:, 0],
+        undefined=result.undefined_queries,
         num_reference_patients=references.num_patients,
         pairs=result.num_pairs,
     )

@@ -6,8 +6,8 @@ Three kinds matter:
   person under two names, or a test image that is also a training image;
 - patients that are in train and test.
 
-A test image that is a training image makes the baseline too high, and copies pass. So does another
-picture of the same person; therefore patients leave the baseline as a whole.
+A test image that is a training image is no innocent, and hides the trace of training in the set as
+a whole. So does another picture of the same person; therefore patients leave as a whole.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import Literal
 
 import numpy as np
 
-from likeness._audit.comparisons import Highest
 from likeness._findings import DuplicatePair
 from likeness.datasets import ImageSet
-from likeness.types import Flags
+from likeness.scores import PatientRanking
+from likeness.types import TRANSFORMS, Flags, Floats, Integers
 
 Role = Literal["train", "test", "synthetic"]
 
 
 @dataclass(frozen=True)
 class Contamination:
-    """Which images of a baseline are not what a baseline needs."""
+    """Which test images are not of people whom training has not seen."""
 
     images: Flags
-    """(n,) True for images that leave the baseline."""
+    """(n,) True for images that are not used as held-out ones."""
     shared_patients: tuple[str, ...] = ()
     """Patients in train and test."""
     found: Flags | None = None
@@ -76,16 +76,26 @@ def exact_across(
 
 
 def near_duplicates(
-    highest: Highest, queries: ImageSet, role: Role, references: ImageSet, limit: float
+    queries: ImageSet,
+    role: Role,
+    references: ImageSet,
+    ranking: PatientRanking,
+    limit: float,
 ) -> list[DuplicatePair]:
     """Return each query whose nearest training image of another patient is at least `limit`.
 
     A pair of training images found from both sides is listed once.
+
+    Parameters
+    ----------
+    ranking
+        The other patients of each query, dihedral family.
     """
     pairs = []
     seen = set()
-    for row in np.flatnonzero(np.nan_to_num(highest.score, nan=-1.0) >= limit):
-        query, match = highest.query_ids[row], references.image_ids[highest.match[row]]
+    for row in np.flatnonzero(_nearest(ranking) >= limit):
+        index = int(ranking.image[row, 0])
+        query, match = queries.image_ids[row], references.image_ids[index]
         key = frozenset({query, match}) if role == "train" else (query, match)
         if key in seen:
             continue
@@ -98,48 +108,55 @@ def near_duplicates(
                 second_set="train",
                 second_id=match,
                 first_patient=queries.patient_ids[row],
-                second_patient=references.patient_ids[highest.match[row]],
-                correlation=float(highest.score[row]),
-                transform=highest.transform_name(row),
+                second_patient=references.patient_ids[index],
+                correlation=float(ranking.similarity[row, 0]),
+                transform=TRANSFORMS[int(ranking.placement[row, 0, 0])],
             )
         )
     return pairs
 
 
 def contamination_of_test(
-    test: ImageSet, train: ImageSet, highest: Highest, limit: float
+    test: ImageSet,
+    train: ImageSet,
+    rows: Integers,
+    ranking: PatientRanking,
+    limit: float,
+    *,
+    train_varies: Flags | None = None,
 ) -> Contamination:
     """Find the test images that are, or may be, training images or of training patients.
 
     A patient with one such image leaves with all images: the others show the same person.
+
+    Parameters
+    ----------
+    rows, ranking
+        Test images that were compared, and the training patients of each, dihedral family.
+    train_varies
+        (m,) training images that are not constant: empty slices are equal and show nobody. None
+        if none is constant.
     """
-    known = set(train.pixel_hashes)
+    known = {
+        digest
+        for row, digest in enumerate(train.pixel_hashes)
+        if train_varies is None or train_varies[row]
+    }
     images = np.array([digest in known for digest in test.pixel_hashes])
-    images |= np.nan_to_num(highest.score, nan=-1.0) >= limit
+    images[rows] |= _nearest(ranking) >= limit
     # Known patients only: images without one go by their own names, which two sets may share.
     shared = {
         patient for patient in set(test.patient_ids) & set(train.patient_ids) if patient is not None
     }
     images |= np.array([patient in shared for patient in test.patient_ids], dtype=bool)
-    linked = {highest.query_patients[row] for row in np.flatnonzero(images)}
-    return Contamination(_images_of(linked, highest), tuple(sorted(shared)), images)
+    linked = np.isin(test.patient_codes, np.unique(test.patient_codes[images]))
+    return Contamination(linked, tuple(sorted(shared)), images)
 
 
-def contamination_of_train(highest: Highest, train: ImageSet, limit: float) -> Contamination:
-    """Find the training images of patients that share an almost equal image with another patient.
-
-    All images of both leave: if they are one person under two names, other pictures of that person
-    are as close as no other people are.
-    """
-    found = np.nan_to_num(highest.score, nan=-1.0) >= limit
-    rows = np.flatnonzero(found)
-    linked = {highest.query_patients[row] for row in rows}
-    linked |= {train.patient_names[train.patient_codes[highest.match[row]]] for row in rows}
-    return Contamination(_images_of(linked, highest), found=found)
-
-
-def _images_of(patients: set[str], highest: Highest) -> Flags:
-    return np.array([patient in patients for patient in highest.query_patients], dtype=bool)
+def _nearest(ranking: PatientRanking) -> Floats:
+    if not ranking.depth:
+        return np.full(len(ranking), -1.0)
+    return np.nan_to_num(ranking.similarity[:, 0], nan=-1.0)
 
 
 def _exact_pair(

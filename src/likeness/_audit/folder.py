@@ -16,23 +16,38 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from likeness._files import is_inside, write_text, writing_to
+from likeness._files import is_inside, sha256_of_file, write_text, writing_to
 from likeness._findings import Findings
 from likeness.datasets.accounting import safe_cell
 from likeness.errors import InputError, OptionError
 
 SETTINGS = "settings.toml"
 COMPLETE = "COMPLETE"
-OUTPUTS = (
+CHECKSUMS = "SHA256SUMS"
+CHECKED = (
+    "settings.toml",
     "findings.json",
     "images.parquet",
     "baseline.parquet",
     "matches.parquet",
     "patients.parquet",
     "errors.csv",
+)
+"""What a later step relies on."""
+OUTPUTS = (
+    "findings.json",
+    "images.parquet",
+    "baseline.parquet",
+    "matches.parquet",
+    "patients.parquet",
+    "second_stage.parquet",
+    "errors.csv",
     "CITATION.md",
     "report-INTERNAL.html",
     "summary.html",
+    CHECKSUMS,
+    "withheld.csv",
+    "released.csv",
     COMPLETE,
 )
 TOLERANCES = ("max_skipped", "strict")
@@ -163,6 +178,12 @@ def to_toml(settings: Mapping[str, Any]) -> str:
     """Write flat settings as TOML. JSON's strings, numbers and lists are TOML as they stand."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items() if value is not None]
     return "# Settings of this audit: what its numbers depend on.\n" + "\n".join(lines) + "\n"
+
+
+def write_checksums(out: Path) -> None:
+    """Write `SHA256SUMS` over the files that later steps rely on."""
+    lines = [f"{sha256_of_file(out / name)}  {name}" for name in CHECKED]
+    write_text(out / CHECKSUMS, "\n".join(lines) + "\n", private=True)
 
 
 def write_errors(out: Path, rows: Iterable[Mapping[str, object]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from likeness._findings import Baseline, Counts, Distribution
+from likeness._findings import Baseline, Counts, Distribution, Membership, SelfCheck
 from likeness.types import TRANSFORMS, Transform
 
 PAPER = (
@@ -21,6 +21,8 @@ def methods_paragraph(
     transforms: tuple[Transform, ...],
     baseline: Baseline,
     distributions: list[Distribution],
+    self_check: SelfCheck,
+    membership: Membership,
     engine: str,
     grid: int,
 ) -> str:
@@ -33,16 +35,9 @@ def methods_paragraph(
         f"{orientations(transforms)}, by exact search (Likeness {version}, {engine}).",
         "Similarity is Pearson's correlation, over all pixels and channels as one vector (r_cat) "
         "and as the mean over channels (r_ch).",
-        f"The decision score of an image is its highest r_ch at {grid} x {grid} block means.",
     ]
-    if baseline.threshold is not None and baseline.threshold_source == "baseline":
-        text.append(
-            f"The threshold {baseline.threshold:.4f} is the conformal quantile of the same score "
-            f"of {baseline.num_images} baseline images of {baseline.num_patients} patients "
-            f"({baseline.reason}) for a false-flag rate of {baseline.false_flag_rate:g}."
-        )
-    elif baseline.threshold is not None:
-        text.append(f"The threshold {baseline.threshold:.4f} was set by hand and not calibrated.")
+    text += _decision(counts, baseline, grid)
+    text += _checks(self_check, membership)
     means = [
         f"{row.comparison.replace('->', ' -> ')} {row.mean_correlation_identity:.4f}"
         for row in distributions
@@ -53,13 +48,44 @@ def methods_paragraph(
             f"Mean highest r_cat without flips and turns (the number of the paper below): "
             f"{'; '.join(means)}. Comparisons with different numbers of patients do not compare."
         )
-    text.append(
-        "There is no threshold, so no image could be flagged."
-        if baseline.threshold is None
-        else f"{counts.flagged} images were flagged, where {counts.expected:.1f} were expected by "
-        "chance."
-    )
     return " ".join(text)
+
+
+def _decision(counts: Counts, baseline: Baseline, grid: int) -> list[str]:
+    if baseline.comparison is None:
+        return [f"There is no baseline ({baseline.reason}), so no image could be judged."]
+    names = ", ".join(row.family for row in baseline.families)
+    return [
+        "An image was judged by its contrast between patients, artanh r(1) - artanh r(2), with the "
+        f"nearest and the second nearest person, in {len(baseline.families)} families ({names}): "
+        f"r_ch of {grid} x {grid} block means as they are, over flips and quarter turns, r of "
+        "slopes after registration, and r of the best part.",
+        f"P-values come from {baseline.num_images} training images of {baseline.num_groups} people "
+        "that went through the same search without their own person, with a generalised Pareto "
+        "tail; they were multiplied by the number of families (Bonferroni) and listed by "
+        f"Benjamini-Hochberg at a false discovery rate of {baseline.fdr_copy:g}: "
+        f"{counts.flagged} images; at {baseline.fdr_gate:g}: {counts.unusual}.",
+    ]
+
+
+def _checks(check: SelfCheck, membership: Membership) -> list[str]:
+    text = []
+    if check.run:
+        levels = "; ".join(f"{row.level} {row.caught} of {row.planted}" for row in check.levels)
+        text.append(f"Planted copies caught as the only copy in the set: {levels}.")
+    if check.negative is not None:
+        text.append(
+            f"Of {check.negative.num_images} real pictures of other people, judged alike, "
+            f"{check.negative.num_flagged} were listed."
+        )
+    if membership.available and membership.p_value is not None:
+        text.append(
+            f"A permutation test of patient labels ({membership.permutations} permutations, "
+            f"{membership.num_train_patients} training and {membership.num_test_patients} held-out "
+            f"patients) on the contrast-weighted share of images nearest to training patients gave "
+            f"p = {membership.p_value:.4f} (delta {membership.delta:.2f})."
+        )
+    return text
 
 
 def orientations(transforms: tuple[Transform, ...]) -> str:
@@ -72,15 +98,6 @@ def orientations(transforms: tuple[Transform, ...]) -> str:
             "pictures that are not square)"
         )
     return "as they are, not flipped or turned"
-
-
-def seen_alterations(transforms: tuple[Transform, ...]) -> str:
-    """Return which alterations of a copy the comparison sees through."""
-    if len(transforms) == len(TRANSFORMS):
-        return "noise, intensity, flips and quarter turns"
-    return (
-        "noise, intensity, flips and half turns" if len(transforms) > 1 else "noise and intensity"
-    )
 
 
 def citation_document(methods: str, version: str) -> str:

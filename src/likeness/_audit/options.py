@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from likeness.calibration import fewest_images
 from likeness.errors import OptionError
 from likeness.types import TRANSFORMS, Transform
+
+FDR_GATE = 0.20
+"""False discovery rate at which images are listed as unusual, and withheld by the gate."""
 
 _NOT_A_SETTING = frozenset({"engine", "memory_bytes", "threads", "jobs"})
 """Options that change the speed but no number."""
@@ -18,10 +20,8 @@ _NOT_A_SETTING = frozenset({"engine", "memory_bytes", "threads", "jobs"})
 class AuditOptions:
     """How an audit compares and decides. The defaults suit most sets."""
 
-    false_flag_rate: float = 0.01
-    """Accepted share of false flags among images that are no copies; in (0, 1)."""
-    threshold: float | None = None
-    """A score in (-1, 1) that replaces the calibrated threshold; marked "not calibrated"."""
+    fdr: float = 0.05
+    """False discovery rate at which images are listed as copies; in (0, 0.2]."""
     patient_id: str = "auto"
     """Rule that gives the patient of a training or test image."""
     manifest: Path | None = None
@@ -35,12 +35,20 @@ class AuditOptions:
     top_patients: int = 64
     """Patients kept per image at full size; at least 2."""
     train_sample: int = 20_000
-    """Most training images that are compared with the other patients' training images."""
+    """Most training images that are compared with the other patients' training images, and most
+    test images, in the plain and the dihedral family."""
+    local_sample: int = 2_000
+    """The same for the registered and the tile family, and at full size."""
+    self_check: bool = True
+    """Whether the audit tries itself on planted copies and on real pictures of other people."""
+    planted: int = 200
+    """Planted copies per mandatory level."""
+    permutations: int = 9_999
+    """Of the membership test."""
+    strata: str | None = None
+    """"class" if patients were held out class by class; None for a plain random split."""
     near_duplicate: float = 0.995
     """r_ch at 64 x 64 from which two images of different people count as near-duplicates."""
-    max_contamination: float = 0.05
-    """Share of test images found among the training images above which the test set is not
-    used."""
     evidence: int = 60
     """Pairs in the report."""
     max_skipped: float = 0.01
@@ -58,11 +66,14 @@ class AuditOptions:
     """Processes that decode files."""
 
     def __post_init__(self) -> None:
-        fewest_images(self.false_flag_rate)
-        _require(self.threshold is None or -1 < self.threshold < 1, "--threshold", self.threshold)
+        _require(0 < self.fdr <= FDR_GATE, "--fdr", self.fdr)
         _require(self.top_k >= 1, "--top-k", self.top_k)
         _require(self.top_patients >= 2, "--top-patients", self.top_patients)
         _require(self.train_sample >= 1, "--train-sample", self.train_sample)
+        _require(1 <= self.local_sample <= self.train_sample, "--local-sample", self.local_sample)
+        _require(self.strata in {None, "class"}, "--strata", self.strata)
+        _require(self.planted >= 1, "--planted", self.planted)
+        _require(self.permutations >= 999, "--permutations", self.permutations)
         _require(self.evidence >= 0, "--evidence", self.evidence)
         _require(0 <= self.max_skipped <= 1, "--max-skipped", self.max_skipped)
         _require(0 < self.near_duplicate <= 1, "--near-duplicate", self.near_duplicate)

@@ -83,7 +83,7 @@ class AuditPlan:
 
     @property
     def seconds(self) -> float:
-        """Forecast of the searches; reading the files comes on top."""
+        """Forecast of the searches at full size; all else comes on top."""
         return sum(plan.seconds(self.gops) for _, plan in self.searches)
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +130,8 @@ class AuditPlan:
             )
         lines.append(f"engine     {self.engine} ({self.engine_check})")
         lines.append(
-            f"time       searches about {self.seconds:.0f} s, and the reading of the files"
+            f"time       searches at full size about {self.seconds:.0f} s; reading, scores and the "
+            "self-check come on top"
         )
         lines.append(f"would write to {self.out}; nothing was written")
         lines += [f"warning    {text}" for text in self.warnings]
@@ -165,10 +166,11 @@ def plan_audit(
         top_patients=options.top_patients,
         transforms=options.transforms,
         channels=_channels(sets["train"], options),
+        grid=None,
     )
     engine = choose_engine(options.engine, options.threads)
     planned_train = sets["train"]
-    sample = replace(planned_train, num_images=min(options.train_sample, planned_train.num_images))
+    sample = replace(planned_train, num_images=min(options.local_sample, planned_train.num_images))
     searches: list[tuple[str, PlannedSet, PlannedSet]] = []
     if test is not None:
         searches.append(("test->train", sets["test"], planned_train))
@@ -256,7 +258,7 @@ def _channels(planned: PlannedSet, options: AuditOptions) -> tuple[int, ...] | N
 def _warnings(sets: dict[str, PlannedSet]) -> list[str]:
     warnings = []
     if "test" not in sets:
-        warnings.append("no test set: train -> train decides and the verdict says 'copies only'")
+        warnings.append("no test set: the verdict will speak of copies only")
     shapes = {planned.shape for planned in sets.values()}
     if len(shapes) > 1:
         warnings.append("the sets differ in shape or channels; the audit would stop")

@@ -16,25 +16,34 @@ from typing import Any
 import numpy as np
 
 from likeness._audit.assemble import (
+    baseline_from,
     copies_from,
     counts_from,
     distribution_of,
     most_copied_from,
+    names_of_people,
+    nobody_affected,
     patients_from,
-    verdict_from,
 )
-from likeness._audit.checks import data_checks, obstacles_to_clearance, people_behind
-from likeness._audit.comparisons import Highest, Searcher, sample_of_patients
+from likeness._audit.checks import data_checks, obstacles_to_clearance, real_set_checks
+from likeness._audit.comparisons import ByPerson, Highest, Searcher, sample_of_patients
+from likeness._audit.coverage import coverage_rows
+from likeness._audit.deciding import FamilyNull, Flagged, Judged, flag, judge, null_of
 from likeness._audit.duplicates import (
     Contamination,
     contamination_of_test,
-    contamination_of_train,
     exact_across,
     exact_within,
     near_duplicates,
 )
-from likeness._audit.evidence import describe_pair, pair_of, worst_first, write_evidence
-from likeness._audit.folder import COMPLETE, check_folder, claim_folder, write_errors
+from likeness._audit.evidence import PairMaker, make_pairs, range_of, worst_first, write_evidence
+from likeness._audit.folder import (
+    COMPLETE,
+    check_folder,
+    claim_folder,
+    write_checksums,
+    write_errors,
+)
 from likeness._audit.inputs import (
     Given,
     Inputs,
@@ -43,19 +52,34 @@ from likeness._audit.inputs import (
     open_inputs,
     summarise,
 )
-from likeness._audit.methods import citation_document, methods_paragraph, seen_alterations
-from likeness._audit.options import AuditOptions
+from likeness._audit.methods import citation_document, methods_paragraph
+from likeness._audit.options import FDR_GATE, AuditOptions
+from likeness._audit.rates import panel_of, rates_of
+from likeness._audit.scoring import AllScores, SetScores, not_constant, score_all
+from likeness._audit.second_look import second_look
+from likeness._audit.self_check import check_itself, not_run
+from likeness._audit.set_level import equal_size, membership_of
 from likeness._audit.tables import baseline_table, images_table, patients_table, write_table
-from likeness._audit.yardstick import Candidate, Yardstick, baseline_checks, choose_yardstick
+from likeness._audit.verdict import Grounds, reach_verdict
+from likeness._audit.yardstick import Yardstick, choose_yardstick
 from likeness._files import folder_lock, hash_of_json, make_folder, write_text
-from likeness._findings import DuplicatePair, Findings, Provenance
+from likeness._findings import (
+    Copy,
+    DuplicatePair,
+    Findings,
+    PatientLeak,
+    Provenance,
+    SelfCheck,
+    Verdict,
+)
 from likeness._progress import SILENT, Progress
 from likeness._versions import package_version, software_versions
-from likeness.calibration import Decision, decide
-from likeness.datasets import ImageSet
 from likeness.report import write_report
+from likeness.report.verdicts import verdict_sentence
+from likeness.scores import Family
+from likeness.scores.second_stage import Encoder
 from likeness.search import SearchResult, choose_engine, matches_table, write_matches
-from likeness.types import Image
+from likeness.types import Flags
 
 LISTED_DUPLICATES = 500
 """Duplicate pairs that `findings.json` lists; all are counted."""
@@ -63,14 +87,33 @@ LISTED_DUPLICATES = 500
 
 @dataclass(frozen=True)
 class Compared:
-    """The outcome of all four searches."""
+    """What was compared at full size, and the scores at the scale of decisions."""
 
     synthetic: Highest
     synthetic_result: SearchResult
-    test: Candidate | None
-    train: Candidate | None
+    test: Highest | None
+    train: Highest | None
+    train_rows: np.ndarray
+    """Training images of `train`."""
     synthetic_test: Highest | None
-    train_sample: ImageSet
+    scores: AllScores
+    contamination: Contamination | None
+    """Of the test set; None without one."""
+
+    @property
+    def usable_test(self) -> Flags | None:
+        """(t,) test images of people whom training has not seen."""
+        return None if self.contamination is None else ~self.contamination.images
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Which images are listed, and what the audit knows of itself."""
+
+    nulls: dict[Family, FamilyNull]
+    judged: Judged | None
+    flagged: Flagged
+    self_check: SelfCheck
 
 
 def audit(
@@ -82,6 +125,7 @@ def audit(
     options: AuditOptions | None = None,
     overwrite: bool = False,
     fresh: bool = False,
+    encoder: Encoder | None = None,
     progress: Progress = SILENT,
 ) -> Findings:
     """Search every synthetic image among all training images and say which are copies.
@@ -94,8 +138,8 @@ def audit(
     synthetic
         The images to be judged; the same shape and channels.
     test
-        Images of patients that were held out from the training: the honest baseline. Without
-        them the training images of other patients serve, and the verdict says so.
+        Images of patients that were held out from the training. They allow a statement on the set
+        as a whole; without them the verdict speaks of copies only, and says so.
     out
         Folder for findings, tables, evidence and report. None keeps nothing on disk.
     options
@@ -104,6 +148,10 @@ def audit(
         Replace an audit with other settings in `out`.
     fresh
         Do not resume; compute everything anew.
+    encoder
+        Turns images (n, C, H, W) into features (n, d): one more measure in `second_stage.parquet`,
+        never part of a decision. An encoder that was trained on the training patients embeds their
+        images differently from new ones.
     progress
         Where long work is shown; silent by default.
 
@@ -137,7 +185,7 @@ def audit(
         make_folder(folder, private=True)
         stack.enter_context(folder_lock(folder))
         claim_folder(folder, settings, fresh=fresh)
-        return _audit_into(folder, train, synthetic, test, options, progress)
+        return _audit_into(folder, train, synthetic, test, options, encoder, progress)
 
 
 def _audit_into(
@@ -146,6 +194,7 @@ def _audit_into(
     synthetic: Given,
     test: Given | None,
     options: AuditOptions,
+    encoder: Encoder | None,
     progress: Progress,
 ) -> Findings:
     started, clock = datetime.now(UTC), time.monotonic()
@@ -155,57 +204,113 @@ def _audit_into(
     write_errors(folder, _left_out_rows(inputs))
     engine = choose_engine(options.engine, options.threads)
     searcher = Searcher(options, inputs.channels, engine, folder / "work" / "search", progress)
-    compared = _compare(inputs, searcher)
-    duplicates = _duplicates(inputs, compared, options.near_duplicate)
-    yardstick = choose_yardstick(compared.test, compared.train, options)
-    decision = decide(
-        compared.synthetic.score,
-        yardstick.threshold,
-        yardstick.scores,
-        num_patients=people_behind(inputs, yardstick.baseline),
-        why_no_baseline=yardstick.baseline.reason,
+    scores = score_all(inputs, options, work=folder / "work" / "scores", progress=progress)
+    compared = _compare(inputs, searcher, scores)
+    yardstick = choose_yardstick(compared.test, compared.contamination, compared.train)
+    decided = _decide(inputs, compared, options)
+    copies = _make_evidence(
+        folder, inputs, compared, decided, yardstick, options, encoder, progress
     )
-    records = _write_pictures(folder, inputs, compared, decision, yardstick, options)
-    copies = copies_from(records)
-    patients = patients_from(copies)
+    judged, flagged = decided.judged, decided.flagged
+    leaks: list[PatientLeak] = []
+    affected = nobody_affected()
+    if judged is not None:
+        leaks, affected = patients_from(copies, judged, flagged, scores, inputs.train)
+    num_undefined = int((scores.synthetic["dihedral"].image[:, :1] < 0).all(axis=1).sum())
     counts = counts_from(
-        inputs.train, inputs.synthetic, inputs.test, compared.synthetic, decision, patients
+        inputs.train,
+        inputs.synthetic,
+        inputs.test,
+        compared.synthetic,
+        flagged,
+        num_patients=len(leaks),
+        num_undefined=num_undefined,
+        fdr=options.fdr,
     )
-    distributions = [
-        distribution_of(highest)
-        for highest in (
-            compared.synthetic,
-            compared.test.highest if compared.test else None,
-            compared.train.highest if compared.train else None,
-            compared.synthetic_test,
+    baseline = baseline_from(
+        scores,
+        decided.nulls,
+        yardstick,
+        inputs.train,
+        fdr=options.fdr,
+        fdr_gate=FDR_GATE,
+        why_none=_why_no_baseline(inputs),
+    )
+    negative = decided.self_check.negative
+    set_level = membership_of(
+        inputs,
+        scores,
+        compared.contamination,
+        options,
+        None if negative is None else negative.membership_p,
+    )
+    rates = rates_of(
+        scores,
+        inputs.train,
+        inputs.test,
+        compared.usable_test,
+        num_flagged=counts.flagged,
+        num_judged=counts.synthetic - counts.undefined,
+        seed=options.seed,
+    )
+    code, reasons = reach_verdict(
+        Grounds(
+            num_judged=counts.synthetic - counts.undefined,
+            num_flagged=counts.flagged,
+            has_baseline=judged is not None,
+            why_no_baseline=baseline.reason,
+            self_check=decided.self_check,
+            membership=set_level,
+            rates=rates,
+            obstacles=obstacles_to_clearance(inputs, compared.contamination),
         )
-        if highest is not None
-    ]
+    )
+    sentence = verdict_sentence(
+        code,
+        counts=counts,
+        baseline=baseline,
+        affected=affected,
+        self_check=decided.self_check,
+        membership=set_level,
+        reasons=reasons,
+        copies_only=not set_level.available,
+        copies=copies,
+        patients_known=inputs.train.has_patient_ids,
+    )
+    duplicates = _duplicates(inputs, compared, options.near_duplicate)
+    distributions = _distributions(compared)
     settings = _settings(options, train, synthetic, test)
     version = package_version("likeness")
     findings = Findings(
-        verdict=verdict_from(
-            decision,
-            counts,
-            test_used=yardstick.baseline.comparison == "test->train",
-            obstacles=obstacles_to_clearance(inputs, yardstick.baseline),
-            false_flag_rate=yardstick.baseline.false_flag_rate,
-            alterations=seen_alterations(compared.synthetic_result.transforms),
-        ),
+        verdict=Verdict(code, sentence, reasons),
         counts=counts,
         copies=copies,
-        patients=patients,
+        patients=leaks,
         most_copied=most_copied_from(copies),
-        baseline=yardstick.baseline,
+        baseline=baseline,
         distributions=distributions,
         checks=[
-            *baseline_checks(yardstick, compared.test),
+            *real_set_checks(inputs, compared.contamination, scores.people.merged),
             *data_checks(inputs, duplicates, compared.synthetic, counts),
             *channel_checks(inputs),
             *intensity_checks(inputs),
         ],
+        self_check=decided.self_check,
+        membership=set_level,
+        equal_size=equal_size(inputs, scores, compared.contamination, seed=options.seed),
+        rates=rates,
+        affected=affected,
+        panel=panel_of(
+            compared.synthetic_result,
+            compared.synthetic_test,
+            compared.test,
+            compared.usable_test,
+            scores,
+        ),
+        coverage=coverage_rows(counts, set_level),
         duplicates=duplicates[:LISTED_DUPLICATES],
         duplicates_total=len(duplicates),
+        merged_patients=scores.people.merged,
         sets=[summarise(role, images, inputs.accounts[role]) for role, images in inputs.items()],
         methods=methods_paragraph(
             version=version,
@@ -213,10 +318,12 @@ def _audit_into(
             shape=inputs.train.image_shape,
             channels=[inputs.train.channels[index] for index in inputs.channels],
             transforms=compared.synthetic_result.transforms,
-            baseline=yardstick.baseline,
+            baseline=baseline,
             distributions=distributions,
+            self_check=decided.self_check,
+            membership=set_level,
             engine=engine.engine.name,
-            grid=searcher.search_options().grid,
+            grid=scores.scorer.options.grid,
         ),
         provenance=Provenance(
             run_id=hash_of_json([settings, [s.fingerprint for _, s in inputs.items()]])[:8],
@@ -233,38 +340,128 @@ def _audit_into(
             settings_hash=hash_of_json(settings),
         ),
         undefined_ids=[
-            compared.synthetic.query_ids[i] for i in np.flatnonzero(compared.synthetic.undefined)
+            inputs.synthetic.image_ids[row]
+            for row in np.flatnonzero((scores.synthetic["dihedral"].image[:, :1] < 0).all(axis=1))
         ],
     )
-    _write_tables(folder, inputs, compared, decision, findings)
+    _write_tables(folder, inputs, compared, decided, findings)
     findings.write_json(folder / "findings.json")
     write_text(folder / "CITATION.md", citation_document(findings.methods, version))
     write_report(folder)
+    write_checksums(folder)
     write_text(folder / COMPLETE, findings.provenance.run_id + "\n")
     return findings
 
 
-def _compare(inputs: Inputs, searcher: Searcher) -> Compared:
-    """Run the four searches, the baselines first."""
+def _compare(inputs: Inputs, searcher: Searcher, scores: AllScores) -> Compared:
+    """Run the searches at full size, the baselines first."""
     train, options = inputs.train, searcher.options
-    test_candidate = train_candidate = synthetic_test = None
-    if inputs.test is not None:
-        highest, _ = searcher.compare("test->train", inputs.test, train)
-        contamination = contamination_of_test(inputs.test, train, highest, options.near_duplicate)
-        test_candidate = Candidate(highest, contamination, "the test set")
-    sample = train.subset(
-        sample_of_patients(train.patient_codes, options.train_sample, options.seed)
-    )
+    test = contamination = synthetic_test = among_train = None
+    if inputs.test is not None and scores.test is not None:
+        contamination = contamination_of_test(
+            inputs.test,
+            train,
+            scores.test.rows["dihedral"],
+            scores.test.rankings["dihedral"],
+            options.near_duplicate,
+            train_varies=scores.train_varies,
+        )
+        test, _ = searcher.compare("test->train", inputs.test, train)
+    few = sample_of_patients(train.patient_codes, options.local_sample, options.seed)
     if train.num_patients > 1:
-        highest, _ = searcher.compare("train->train", sample, train, own_patient_left_out=True)
-        contamination = contamination_of_train(highest, train, options.near_duplicate)
-        train_candidate = Candidate(highest, contamination, "the training set")
-    synthetic_highest, result = searcher.compare("synthetic->train", inputs.synthetic, train)
+        groups = scores.people.of_images(train)
+        among_train, _ = searcher.compare(
+            "train->train", train.subset(few), ByPerson(train, groups), own=groups[few]
+        )
+    highest, result = searcher.compare("synthetic->train", inputs.synthetic, train)
     if inputs.test is not None:
         synthetic_test, _ = searcher.compare("synthetic->test", inputs.synthetic, inputs.test)
-    return Compared(
-        synthetic_highest, result, test_candidate, train_candidate, synthetic_test, sample
+    return Compared(highest, result, test, among_train, few, synthetic_test, scores, contamination)
+
+
+def _decide(inputs: Inputs, compared: Compared, options: AuditOptions) -> Decided:
+    """List images, after the negative control has said how far p-values can be trusted."""
+    scores = compared.scores
+    groups = scores.people.of_images(inputs.train)
+    nulls = null_of(
+        scores.null.rankings, {family: groups[rows] for family, rows in scores.null.rows.items()}
     )
+    count = len(inputs.synthetic)
+    if not nulls:
+        nothing = np.zeros(count, dtype=np.bool_)
+        flagged = Flagged(nothing, nothing, np.full(count, np.nan))
+        return Decided({}, None, flagged, not_run("there is no baseline"))
+    check = check_itself(scores, nulls, inputs, compared.contamination, options)
+    judged = judge(scores.synthetic, nulls, inflation=check.inflation)
+    flagged = flag(judged, fdr_copy=options.fdr, fdr_gate=FDR_GATE)
+    num_judged = int((judged.image >= 0).sum())
+    finished = check.finish(num_judged=num_judged, num_flagged=int(flagged.copies.sum()))
+    return Decided(nulls, judged, flagged, finished)
+
+
+def _make_evidence(
+    folder: Path,
+    inputs: Inputs,
+    compared: Compared,
+    decided: Decided,
+    yardstick: Yardstick,
+    options: AuditOptions,
+    encoder: Encoder | None,
+    progress: Progress,
+) -> list[Copy]:
+    """Measure the worst pairs again, save their pictures, and return the copies."""
+    if decided.judged is None:
+        return []
+    scores, data_range = compared.scores, range_of(inputs.train)
+    maker = PairMaker(
+        inputs.synthetic,
+        inputs.train,
+        inputs.channels,
+        decided.judged,
+        decided.flagged,
+        decided.nulls,
+        names_of_people(scores, inputs.train),
+        yardstick,
+        data_range,
+    )
+    number = max(options.evidence, int(decided.flagged.copies.sum()))
+    rows = worst_first(decided.judged, decided.flagged, number)
+    pairs, records = make_pairs(
+        maker, rows, shown=options.evidence, threads=options.threads, progress=progress
+    )
+    closer = second_look(
+        pairs,
+        rows,
+        inputs.synthetic,
+        inputs.train,
+        inputs.channels,
+        compared.synthetic_result,
+        data_range=data_range,
+        encoder=encoder,
+        threads=options.threads,
+        progress=progress,
+    )
+    write_evidence(folder / "evidence", pairs, inputs.train, inputs.channels)
+    write_table(folder / "second_stage.parquet", closer)
+    return copies_from(records)
+
+
+def _why_no_baseline(inputs: Inputs) -> str:
+    if inputs.train.num_patients < 2:
+        return "all training images are of one patient, so nobody else's can be compared"
+    return "too few training images could be compared with those of other people"
+
+
+def _distributions(compared: Compared) -> list[Any]:
+    scores = compared.scores
+    rows = [distribution_of(compared.synthetic, scores.synthetic["dihedral"])]
+    if compared.test is not None and scores.test is not None:
+        rows.append(distribution_of(compared.test, scores.test.rankings["dihedral"]))
+    if compared.train is not None:
+        rows.append(distribution_of(compared.train, scores.null.rankings["dihedral"]))
+    if compared.synthetic_test is not None and scores.synthetic_test is not None:
+        rows.append(distribution_of(compared.synthetic_test, scores.synthetic_test))
+    return rows
 
 
 def _duplicates(inputs: Inputs, compared: Compared, limit: float) -> list[DuplicatePair]:
@@ -276,15 +473,36 @@ def _duplicates(inputs: Inputs, compared: Compared, limit: float) -> list[Duplic
         pairs += exact_within(inputs.test, "test")
         pairs += exact_across(inputs.test, "test", inputs.train, "train")
         pairs += exact_across(inputs.synthetic, "synthetic", inputs.test, "test")
+    scores = compared.scores
+    blank = _constant_images(inputs, scores)
+    pairs = [pair for pair in pairs if (pair.first_set, pair.first_id) not in blank]
     exact = {_images_of(pair) for pair in pairs}
-    near = []
-    if compared.train is not None:
+    sampled = inputs.train.subset(scores.null.rows["dihedral"])
+    near = near_duplicates(sampled, "train", inputs.train, scores.oriented_by_patient, limit)
+    if inputs.test is not None and scores.test is not None:
         near += near_duplicates(
-            compared.train.highest, compared.train_sample, "train", inputs.train, limit
+            inputs.test.subset(scores.test.rows["dihedral"]),
+            "test",
+            inputs.train,
+            scores.test.rankings["dihedral"],
+            limit,
         )
-    if compared.test is not None and inputs.test is not None:
-        near += near_duplicates(compared.test.highest, inputs.test, "test", inputs.train, limit)
     return pairs + [pair for pair in near if _images_of(pair) not in exact]
+
+
+def _constant_images(inputs: Inputs, scores: AllScores) -> set[tuple[str, str]]:
+    """Return (set, id) of images without variance: equal, but no duplicates of each other."""
+    constant = {
+        "train": (inputs.train, ~scores.train_varies),
+        "synthetic": (inputs.synthetic, scores.synthetic["dihedral"].image[:, 0] < 0),
+    }
+    if inputs.test is not None and scores.test_scorer is not None:
+        constant["test"] = (inputs.test, ~not_constant(scores.test_scorer))
+    return {
+        (role, images.image_ids[row])
+        for role, (images, rows) in constant.items()
+        for row in np.flatnonzero(rows)
+    }
 
 
 def _images_of(pair: DuplicatePair) -> frozenset[tuple[str, str]]:
@@ -292,57 +510,38 @@ def _images_of(pair: DuplicatePair) -> frozenset[tuple[str, str]]:
     return frozenset({(pair.first_set, pair.first_id), (pair.second_set, pair.second_id)})
 
 
-def _write_pictures(
-    folder: Path,
-    inputs: Inputs,
-    compared: Compared,
-    decision: Decision,
-    yardstick: Yardstick,
-    options: AuditOptions,
-) -> list[dict[str, Any]]:
-    """Save the worst pairs and return the records of all flagged ones, worst first."""
-    highest = compared.synthetic
-    rows = worst_first(
-        highest, decision.flagged, max(options.evidence, int(decision.flagged.sum()))
-    )
-    shown: list[int] = []
-    records: list[dict[str, Any]] = []
-    pairs: list[tuple[Image, Image]] = []
-    for row in rows:
-        turned, match = pair_of(highest, int(row), inputs.synthetic, inputs.train, inputs.channels)
-        record = describe_pair(highest, int(row), turned, match, inputs.train, yardstick.scores)
-        record["flagged"] = bool(decision.flagged[row])
-        records.append(record)
-        if len(pairs) < options.evidence:
-            pairs.append((turned, match))
-            shown.append(int(highest.match[row]))
-    write_evidence(
-        folder / "evidence", records[: len(pairs)], pairs, shown, inputs.train, inputs.channels
-    )
-    return [record for record in records if record["flagged"]]
-
-
 def _write_tables(
-    folder: Path, inputs: Inputs, compared: Compared, decision: Decision, findings: Findings
+    folder: Path, inputs: Inputs, compared: Compared, decided: Decided, findings: Findings
 ) -> None:
     run = {"likeness_run": findings.provenance.run_id}
+    scores, people = compared.scores, names_of_people(compared.scores, inputs.train)
     write_table(
         folder / "images.parquet",
-        images_table(compared.synthetic, decision.flagged, inputs.train),
+        images_table(
+            compared.synthetic,
+            scores.synthetic,
+            decided.judged,
+            decided.flagged,
+            people,
+            inputs.train,
+        ),
         **run,
     )
-    parts: list[tuple[Highest, Contamination, ImageSet]] = [
-        (candidate.highest, candidate.contamination, inputs.train)
-        for candidate in (compared.test, compared.train)
-        if candidate is not None
-    ]
-    if compared.synthetic_test is not None and inputs.test is not None:
-        nothing = Contamination(np.zeros(len(inputs.synthetic), dtype=bool))
-        parts.append((compared.synthetic_test, nothing, inputs.test))
-    rows = [
-        (highest, contamination.images, references) for highest, contamination, references in parts
-    ]
-    write_table(folder / "baseline.parquet", baseline_table(rows), **run)
+    parts: list[Any] = []
+    if inputs.test is not None and compared.contamination is not None:
+        images = compared.contamination.images
+        parts.append(("test->train", inputs.test, scores.test, compared.test, images))
+    nothing = np.zeros(len(inputs.train), dtype=np.bool_)
+    parts.append(("train->train", inputs.train, scores.null, compared.train, nothing))
+    if compared.synthetic_test is not None and scores.synthetic_test is not None:
+        nothing = np.zeros(len(inputs.synthetic), dtype=np.bool_)
+        against = SetScores(
+            {"dihedral": np.arange(len(inputs.synthetic))}, {"dihedral": scores.synthetic_test}
+        )
+        parts.append(
+            ("synthetic->test", inputs.synthetic, against, compared.synthetic_test, nothing)
+        )
+    write_table(folder / "baseline.parquet", baseline_table(parts), **run)
     write_table(folder / "patients.parquet", patients_table(findings.patients), **run)
     table = matches_table(
         compared.synthetic_result, inputs.synthetic.image_ids, inputs.train.image_ids

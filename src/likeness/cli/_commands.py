@@ -13,9 +13,9 @@ SUMMARY = """Do these synthetic medical images reproduce the patients they were 
 Start with `likeness demo`, then `likeness inspect FOLDER` on your own images."""
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 findings and --fail-on copies; 2 usage; 3 input; 4 no verdict possible; "
-    "5 done, some files left out and listed; 6 locked by another run; 7 cannot write; 70 a bug; "
-    "130 interrupted."
+    "Exit codes: 0 done; 1 findings and --fail-on copies, or the gate says no; 2 usage; 3 input; "
+    "4 no verdict possible; 5 done, some files left out and listed; 6 locked by another run; "
+    "7 cannot write; 70 a bug; 130 interrupted."
 )
 
 
@@ -84,10 +84,29 @@ VERBS = (
         ("likeness report --audit audit",),
     ),
     Verb(
+        "release",
+        "likeness.cli.release:release",
+        "Hand on the synthetic images of an audit that meet a policy, and nothing else.",
+        (
+            "likeness release --audit audit --check",
+            "likeness release --audit audit --out release --policy policy.toml",
+            "likeness release --verify release",
+        ),
+    ),
+    Verb(
         "verify",
         "likeness.cli.verify:verify",
         "Check every byte of an image set against its checksums.",
         ("likeness verify sets/train",),
+    ),
+    Verb(
+        "validate",
+        "likeness.cli.validate:validate",
+        "Try the audit's decisions on an image set where the truth is known.",
+        (
+            "likeness validate --images sets/all --out validation",
+            "likeness validate --images sets/all --out validation --dry-run",
+        ),
     ),
     Verb(
         "cite",

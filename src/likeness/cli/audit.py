@@ -24,8 +24,7 @@ def audit(
     synthetic: Path,
     out: Path,
     test: Path | None = None,
-    false_flag_rate: float = 0.01,
-    threshold: float | None = None,
+    fdr: float = 0.05,
     patient_id: str = "auto",
     manifest: Path | None = None,
     channels: str | None = None,
@@ -33,8 +32,12 @@ def audit(
     top_k: int = 20,
     top_patients: int = 64,
     train_sample: int = 20_000,
+    local_sample: int = 2_000,
+    self_check: bool = True,
+    planted: int = 200,
+    permutations: int = 9_999,
+    strata: Annotated[Literal["class"] | None, Parameter(show_choices=True)] = None,
     near_duplicate: float = 0.995,
-    max_contamination: float = 0.05,
     evidence: int = 60,
     max_skipped: str = "1%",
     strict: bool = False,
@@ -62,12 +65,10 @@ def audit(
     out
         Folder for findings, tables and the report; never inside an input.
     test
-        Images of patients held out from the training: the honest baseline. Without it the
-        training images of other patients serve.
-    false_flag_rate
-        Share of innocent images that may be flagged, between 0 and 1.
-    threshold
-        A fixed score instead of the calibrated one; the report says "not calibrated".
+        Images of patients held out from the training, prepared alike. They allow a statement on
+        the set as a whole; without them the verdict speaks of copies only.
+    fdr
+        Of the images listed as copies, at most this share is expected to be listed by mistake.
     patient_id
         Rule for the patient of an image: auto, none, parent-folder, bids, brats,
         cxr, regex:(...), column:NAME.
@@ -82,11 +83,20 @@ def audit(
     top_patients
         Patients kept per synthetic image at full size.
     train_sample
-        Most training images that are compared with other patients' training images.
+        Most training images that are compared with other patients' training images: what chance
+        reaches.
+    local_sample
+        The same for the comparison with shifts, rotations and parts, and at full size.
+    self_check
+        Try the audit on planted copies and on real pictures of other people.
+    planted
+        Planted copies per level of alteration.
+    permutations
+        Of the test of the set as a whole.
+    strata
+        Give `class` if patients were held out class by class.
     near_duplicate
         Correlation from which images of different people count as almost equal.
-    max_contamination
-        Share of test images found in train above which the test set is not used.
     evidence
         Pairs shown in the report.
     max_skipped
@@ -94,7 +104,7 @@ def audit(
     strict
         Stop at the first file that cannot be used.
     seed
-        For the sample of training images.
+        For samples, planted copies and permutations.
     engine
         auto, or the name of an engine that `likeness doctor` lists.
     memory
@@ -113,8 +123,7 @@ def audit(
         Replace an audit with other settings in the same folder.
     """
     options = AuditOptions(
-        false_flag_rate=false_flag_rate,
-        threshold=threshold,
+        fdr=fdr,
         patient_id=patient_id,
         manifest=manifest,
         channels=names_from(channels),
@@ -122,8 +131,12 @@ def audit(
         top_k=top_k,
         top_patients=top_patients,
         train_sample=train_sample,
+        local_sample=local_sample,
+        self_check=self_check,
+        planted=planted,
+        permutations=permutations,
+        strata=strata,
         near_duplicate=near_duplicate,
-        max_contamination=max_contamination,
         evidence=evidence,
         max_skipped=share_from(max_skipped, "--max-skipped"),
         strict=strict,
@@ -183,5 +196,6 @@ def terminal_block(findings: Findings, out: Path) -> list[str]:
         f"wrote {out / 'report-INTERNAL.html'} (training images inside: do not share)",
         f"      {out / 'summary.html'} (numbers only)",
         f"cite  likeness cite --audit {shlex.quote(str(out))}",
-        f"next  open {out / 'report-INTERNAL.html'} in a browser and look at the pairs",
+        f"look  open {out / 'report-INTERNAL.html'} in a browser and look at the pairs",
+        f"next  likeness release --audit {shlex.quote(str(out))} --out release",
     ]

@@ -5,9 +5,9 @@ Out: 8-bit pictures as data URIs: both images through one window, their signed d
      scatter of their intensities.
 
 Correlation does not see brightness and contrast, so neither do the pictures: both images are shown
-in standard deviations from their own mean, through one window. The difference is what is left of
-the synthetic image after the fit ``s ~ a x + b`` (least squares, per channel), in standard
-deviations of the synthetic image; its root mean square is sqrt(1 - r^2).
+in standard deviations from their own mean, through one window. The difference was made by the
+audit: what is left of the synthetic image after the fit ``s ~ a x + b``, in units of the training
+image's range.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from likeness.types import Floats
 
-DIFFERENCE_LIMIT: Final = 1.0
-"""Ends of the difference scale, in standard deviations of the synthetic image; for all pairs."""
+DIFFERENCE_LIMIT: Final = 0.2
+"""Ends of the difference scale, in parts of the synthetic image's range; the same for all pairs."""
 
 # Share of pixels that a window may leave beyond each of its ends, unless what lies between is less
 # than this part of the whole range, as in a mask with a few bright pixels.
@@ -35,6 +35,8 @@ _WINDOW_LEAST = 0.1
 
 # Okabe-Ito blue and vermillion, and a neutral light grey for "no difference".
 DIFFERENCE_COLOURS: Final = ((0, 114, 178), (242, 242, 242), (213, 94, 0))
+# Where the images do not overlap after registration, there is no difference to show.
+OUTSIDE_COLOUR: Final = (64, 64, 64)
 _HALF = 127
 
 _SCATTER_SIDE = 128
@@ -80,13 +82,6 @@ def fit_intensities(synthetic: NDArray[Any], train: NDArray[Any]) -> Fit | None:
     slope = covariance / variance_x
     r = covariance / math.sqrt(variance_x) / math.sqrt(variance_s)
     return Fit(slope, float(s.mean() - slope * x.mean()), min(1.0, max(-1.0, r)))
-
-
-def residual(synthetic: NDArray[Any], train: NDArray[Any], fit: Fit) -> Floats:
-    """Return ``(s - a x - b) / sd(s)``, (H, W): positive where the synthetic image is brighter."""
-    s = synthetic.astype(np.float64)
-    rest: Floats = (s - fit.slope * train.astype(np.float64) - fit.offset) / s.std()
-    return rest
 
 
 def linked_window(synthetic: NDArray[Any], train: NDArray[Any]) -> tuple[float, float]:
@@ -138,13 +133,18 @@ def _to_grey(values: Floats, window: tuple[float, float]) -> NDArray[np.uint8]:
     return np.rint(scaled).astype(np.uint8)
 
 
-def difference_picture(rest: Floats) -> NDArray[np.uint8]:
+def difference_picture(rest: NDArray[Any]) -> NDArray[np.uint8]:
     """Colour a residual (H, W): (H, W, 3), blue below zero, light grey at zero, vermillion above.
 
-    The scale ends at plus and minus `DIFFERENCE_LIMIT`; what lies beyond gets the end colour.
+    The scale ends at plus and minus `DIFFERENCE_LIMIT`; what lies beyond gets the end colour. NaN,
+    outside the overlap, is dark grey.
     """
-    steps = np.rint(np.clip(rest / DIFFERENCE_LIMIT, -1, 1) * _HALF).astype(np.int64) + _HALF
+    values = rest.astype(np.float64)
+    inside = np.isfinite(values)
+    scaled = np.clip(np.where(inside, values, 0.0) / DIFFERENCE_LIMIT, -1, 1)
+    steps = np.rint(scaled * _HALF).astype(np.int64) + _HALF
     coloured: NDArray[np.uint8] = np.take(_difference_table(), steps, axis=0)
+    coloured[~inside] = OUTSIDE_COLOUR
     return coloured
 
 

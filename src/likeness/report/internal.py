@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from likeness.report import charts, text, wording
-from likeness.report.audit_files import COMPARISONS, DAMAGED, MAX_ERROR_ROWS, iter_pixels
+import numpy as np
+
+from likeness.report import evidence, sentences, text, wording
+from likeness.report.audit_files import MAX_ERROR_ROWS
+from likeness.report.drawings import (
+    contrast_charts,
+    correlation_chart,
+    membership_chart,
+    sensitivity_chart,
+)
 from likeness.report.pair_card import Yardstick, render_pair
+from likeness.report.pair_files import DAMAGED, iter_pixels
 from likeness.report.render import as_html, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from markupsafe import Markup
 
-    from likeness._findings import Comparison, Findings
-    from likeness.report.audit_files import AuditFiles, PairPixels
-    from likeness.types import Floats
+    from likeness._findings import Findings
+    from likeness.report.audit_files import AuditFiles
+    from likeness.report.pair_files import PairPixels
 
 # Longer tables help no reader; the whole of them is in the Parquet files.
 MAX_ROWS: Final = 200
@@ -25,14 +34,6 @@ _MAX_IDS: Final = 12
 
 # For the words around the pairs, which depend on how many fit.
 _RESERVE_BYTES: Final = 4000
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A drawing for wide and one for narrow pages."""
-
-    wide: Markup
-    narrow: Markup
 
 
 @dataclass(frozen=True)
@@ -57,37 +58,72 @@ def render_internal(audit: AuditFiles, *, max_bytes: int, max_pairs: int) -> str
 
 def _render(audit: AuditFiles, shown: Evidence) -> str:
     findings = audit.findings
-    patient_of = {copy.image_id: copy.patient_id for copy in findings.copies}
+    known = patients_known(findings)
     return render(
         "internal.html.j2",
         findings=findings,
         verdict=findings.verdict,
         counts=findings.counts,
+        rates=findings.rates,
+        noun="patient" if known else "training image",
+        patients_known=known,
         problems=[*audit.problems, *([shown.problem] if shown.problem else [])],
         sentence=text.paragraphs(findings.verdict.sentence),
+        reasons=[row for row in findings.verdict.reasons if row not in findings.verdict.sentence],
         methods=text.paragraphs(findings.methods),
-        flagged_share=text.share(findings.counts.flagged, findings.counts.synthetic),
-        num_left_out=sum(summary.num_left_out for summary in findings.sets),
-        num_skipped=sum(summary.num_skipped for summary in findings.sets),
         highest=_highest(findings),
-        correlation_chart=_correlation_chart(audit),
-        score_chart=_score_chart(audit),
-        distributions=findings.distributions,
+        evidence=shown,
+        difference_limit=f"{100 * evidence.DIFFERENCE_LIMIT:g}\N{NO-BREAK SPACE}%",
+        terms=wording.TERMS,
+        limits=wording.LIMITS,
         comparison_words=wording.COMPARISON_WORDS,
         comparison_meaning=wording.COMPARISON_MEANING,
-        comparison_keys=wording.COMPARISON_KEYS,
         transform_words=wording.TRANSFORM_WORDS,
-        limits=wording.LIMITS,
-        evidence=shown,
-        any_flagged_pair=any(pair.flagged for pair in audit.pairs),
         left_out=audit.left_out,
         settings=sorted(_flatten(findings.provenance.settings)),
         versions=sorted(findings.provenance.versions.items()),
         max_rows=MAX_ROWS,
         max_error_rows=MAX_ERROR_ROWS,
         max_ids=_MAX_IDS,
-        patient_of=patient_of,
+        **_sentences(findings, noun="patient" if known else "training image"),
+        **_drawings(audit),
     )
+
+
+def _sentences(findings: Findings, *, noun: str) -> dict[str, Any]:
+    check = findings.self_check
+    return {
+        "flagged_share": text.share(findings.counts.flagged, findings.counts.synthetic),
+        "copy_interval": sentences.ends(findings.rates.copy_rate),
+        "num_left_out": sum(row.num_left_out for row in findings.sets),
+        "num_skipped": sum(row.num_skipped for row in findings.sets),
+        "more_patients": sentences.more_patients(findings.affected, noun=noun),
+        "negative_control": sentences.negative_control(check),
+        "self_check_absent": sentences.SELF_CHECK_ABSENT,
+        "membership": sentences.membership(findings.membership),
+        "membership_reading": sentences.membership_reading(findings.membership),
+        "equal_size": sentences.equal_size(findings.equal_size) if findings.equal_size else [],
+        "released_set": sentences.released_set(findings.rates, findings.counts.flagged),
+        "future_images": sentences.future_images(findings.rates, findings.counts.flagged, check),
+        "ends": sentences.ends,
+        "signed_percent": sentences.signed_percent,
+        "density": sentences.density,
+        "family": sentences.family,
+    }
+
+
+def _drawings(audit: AuditFiles) -> dict[str, Any]:
+    return {
+        "contrast_charts": contrast_charts(audit),
+        "correlation_chart": correlation_chart(audit),
+        "sensitivity_chart": sensitivity_chart(audit.findings.self_check.levels),
+        "membership_chart": membership_chart(audit.findings.membership),
+    }
+
+
+def patients_known(findings: Findings) -> bool:
+    """Whether it is known whose the training images are; else each counts as a patient."""
+    return any(row.role == "train" and row.num_patients > 0 for row in findings.sets)
 
 
 def _highest(findings: Findings) -> float | None:
@@ -95,49 +131,6 @@ def _highest(findings: Findings) -> float | None:
         if row.comparison == "synthetic->train":
             return row.maximum_correlation
     return None
-
-
-def _correlation_chart(audit: AuditFiles) -> Chart | None:
-    rows = [
-        _series(name, audit.scores[name].correlation_identity)
-        for name in COMPARISONS
-        if name in audit.scores
-    ]
-    return _draw(rows, "Distributions of the highest correlation of every image", None)
-
-
-def _score_chart(audit: AuditFiles) -> Chart | None:
-    threshold = audit.findings.baseline.threshold
-    rows = []
-    for name in COMPARISONS:
-        if name not in audit.scores:
-            continue
-        found = audit.scores[name]
-        note = ""
-        if name == "synthetic->train":
-            note = f"{text.count(int(found.flagged.sum()))} flagged"
-        elif threshold is not None:
-            note = f"{text.count(int((found.score > threshold).sum()))} above"
-            if found.left_out.any():
-                note += f", {text.count(int(found.left_out.sum()))} not used"
-        rows.append(_series(name, found.score, note))
-    return _draw(rows, "Distributions of the decision score of every image", threshold)
-
-
-def _series(name: Comparison, values: Floats, note: str = "") -> charts.Series:
-    return charts.Series(
-        wording.COMPARISON_KEYS[name], wording.COMPARISON_WORDS[name], values, note
-    )
-
-
-def _draw(rows: Sequence[charts.Series], title: str, threshold: float | None) -> Chart | None:
-    if not any(row.values.size for row in rows):
-        return None
-    wide, narrow = (
-        as_html(charts.ridgeline(rows, title=title, threshold=threshold, width=width))
-        for width in (charts.WIDE, charts.NARROW)
-    )
-    return Chart(wide, narrow)
 
 
 def _collect_evidence(audit: AuditFiles, budget: int, max_pairs: int) -> Evidence:
@@ -188,17 +181,14 @@ def _channel_names(findings: Findings) -> list[str]:
     return []
 
 
-def _yardstick(audit: AuditFiles) -> Yardstick | None:
-    comparison = audit.findings.baseline.comparison
-    if comparison is None or comparison not in audit.scores:
-        return None
-    found = audit.scores[comparison]
-    scores = found.score[~found.left_out]
-    if scores.size == 0:
-        return None
-    marks = [pair.score for pair in audit.pairs if pair.score is not None]
-    low = min(float(scores.min()), *marks) if marks else float(scores.min())
-    return Yardstick(scores, min(low, 0.98))
+def _yardstick(audit: AuditFiles) -> Yardstick:
+    baseline = audit.findings.baseline
+    real = np.empty(0)
+    if baseline.yardstick is not None and baseline.yardstick in audit.scores:
+        real = audit.scores[baseline.yardstick].correlation
+    marks = [pair.correlation for pair in audit.pairs if pair.correlation is not None]
+    low = min([*marks, float(real.min())]) if real.size else 0.0
+    return Yardstick(baseline, real, min(low, 0.98))
 
 
 def _flatten(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from likeness.report import charts, evidence, text, wording
+from likeness.report import charts, evidence, sentences, text, wording
 from likeness.report.render import as_html, render
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from numpy.typing import NDArray
 
-    from likeness.report.audit_files import Pair, PairPixels
+    from likeness._findings import Baseline
+    from likeness.report.pair_files import Pair, PairPixels
     from likeness.types import Floats
 
 # The audit and the report compute r from the same pixels; float64 sums agree far below this.
@@ -46,9 +47,11 @@ class ChannelView:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Scores of the real images that decided, for the small strip of every pair."""
+    """What real images of different people reach, for the words and the strip of every pair."""
 
-    scores: Floats
+    baseline: Baseline
+    correlations: Floats
+    """Highest full-size r of the real images; empty where it is not known."""
     low: float
     """Left end of the strip: no image and no pair lies below."""
 
@@ -58,7 +61,7 @@ def render_pair(
     pair: Pair,
     pixels: PairPixels | None,
     channel_names: Sequence[str],
-    yardstick: Yardstick | None,
+    yardstick: Yardstick,
 ) -> str:
     """Return the card of one pair; without pixels it holds the numbers only."""
     channels = [] if pixels is None else view_channels(pair, pixels, channel_names)
@@ -69,10 +72,14 @@ def render_pair(
         channels=channels,
         few_channels=len(channels) <= 2,
         transform=wording.TRANSFORM_WORDS.get(pair.transform, pair.transform),
-        below=max(0, pair.baseline_size - pair.baseline_above),
+        family=sentences.family(pair.family),
+        scale=wording.SCALE_WORDS.get(pair.family, "r"),
+        registered=pair.family == "registered",
+        yardstick=sentences.yardstick(yardstick.baseline, pair),
+        as_close=sentences.real_pairs_as_close(pair),
+        how_rare=sentences.how_rare(pair),
         strip=_strip(pair, yardstick),
         no_neighbours=pixels is not None and pixels.previous is None and pixels.next is None,
-        limit=f"{evidence.DIFFERENCE_LIMIT:g}",
     )
 
 
@@ -88,22 +95,27 @@ def view_channels(
     for index, name in enumerate(names):
         known = pair.correlation_per_channel
         stated = known[index] if index < len(known) else None
-        views.append(_view_channel(name, stated, pixels, index))
+        views.append(_view_channel(name, stated, pair, pixels, index))
     return views
 
 
-def _view_channel(name: str, stated: float | None, pixels: PairPixels, index: int) -> ChannelView:
-    synthetic, train = pixels.synthetic[index], pixels.train[index]
+def _view_channel(
+    name: str, stated: float | None, pair: Pair, pixels: PairPixels, index: int
+) -> ChannelView:
+    train = pixels.train[index]
+    synthetic = _without_gaps(pixels.synthetic[index])
     fit = evidence.fit_intensities(synthetic, train)
     window = evidence.linked_window(synthetic, train)
     difference, beyond = None, ""
-    if fit is not None:
-        rest = evidence.residual(synthetic, train, fit)
+    if fit is not None and pixels.residual is not None:
+        rest = pixels.residual[index]
         difference = evidence.encode_picture(evidence.difference_picture(rest))
         num_beyond = int(np.count_nonzero(np.abs(rest) > evidence.DIFFERENCE_LIMIT))
         beyond = text.percentage(num_beyond / rest.size) if num_beyond else "none"
     found = None if fit is None else fit.correlation
-    differs = found is not None and stated is not None and abs(found - stated) > _SAME_CORRELATION
+    # A registered image was moved for the picture: its r is another one than at full size.
+    comparable = found is not None and stated is not None and pair.family != "registered"
+    differs = comparable and abs((found or 0) - (stated or 0)) > _SAME_CORRELATION
     scatter = evidence.scatter_picture(synthetic, train, fit)
 
     def adjacent(image: NDArray[Any] | None) -> evidence.Picture | None:
@@ -128,12 +140,26 @@ def _view_channel(name: str, stated: float | None, pixels: PairPixels, index: in
     )
 
 
+def _without_gaps(image: NDArray[Any]) -> NDArray[Any]:
+    """Fill what lies outside the frame after registration with the darkest value."""
+    if image.dtype.kind != "f" or np.isfinite(image).all():
+        return image
+    inside = image[np.isfinite(image)]
+    return np.where(np.isfinite(image), image, inside.min() if inside.size else 0.0)
+
+
 def _range(image: NDArray[Any]) -> str:
     return f"{text.amount(float(image.min()))} to {text.amount(float(image.max()))}"
 
 
-def _strip(pair: Pair, yardstick: Yardstick | None) -> Markup | None:
-    if yardstick is None or pair.score is None:
+def _strip(pair: Pair, yardstick: Yardstick) -> Markup | None:
+    if pair.correlation is None or not yardstick.correlations.size:
         return None
-    title = f"Score {text.correlation(pair.score)} among {len(yardstick.scores)} real images"
-    return as_html(charts.position_strip(yardstick.scores, pair.score, yardstick.low, title=title))
+    title = (
+        f"r = {text.correlation(pair.correlation)} among "
+        f"{text.many(yardstick.correlations.size, 'real image')}"
+    )
+    strip = charts.position_strip(
+        yardstick.correlations, pair.correlation, yardstick.low, title=title
+    )
+    return as_html(strip)

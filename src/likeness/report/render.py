@@ -63,7 +63,12 @@ def _environment() -> Environment:
         distance_to_one=text.distance_to_one,
         duration=text.duration,
         moment=text.moment,
+        many=text.many,
+        percent=text.percent,
+        percent_down=text.percent_down,
+        percent_up=text.percent_up,
         percentage=text.percentage,
+        probability=text.probability,
         scientific=text.scientific,
     )
     return environment

@@ -106,6 +106,60 @@ def percentage(rate: float) -> str:
     return f"{percent:.2f}{_SPACE}%" if percent < 1 else f"{percent:.1f}{_SPACE}%"
 
 
+def percent(rate: float) -> str:
+    """Write a rate in [0, 1] in percent with one decimal, where no rounding matters."""
+    if 0 <= rate < 0.0005:
+        return f"less than 0.1{_SPACE}%"
+    return f"{100 * rate:.1f}{_SPACE}%"
+
+
+def percent_down(rate: float) -> str:
+    """Round a rate in [0, 1] down to a tenth of a percent: a lower bound claims no more."""
+    if rate < 0.001:
+        return f"less than 0.1{_SPACE}%"
+    return f"{math.floor(rate * 1000 + 1e-9) / 10:g}{_SPACE}%"
+
+
+def percent_up(rate: float) -> str:
+    """Round a rate in [0, 1] up to a hundredth of a percent, from 10 % on to a tenth."""
+    if rate <= 0:
+        return f"0.01{_SPACE}%"
+    steps = 1000 if rate >= 0.1 else 10_000
+    return f"{100 * math.ceil(rate * steps - 1e-9) / steps:g}{_SPACE}%"
+
+
+def many(number: int, noun: str, plural: str = "") -> str:
+    """Write ``1 patient`` or ``1,200 patients``."""
+    return f"{count(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def probability(value: float) -> str:
+    """Write a probability as ``about 1 in 400 (p = 0.0025)``; above a tenth as two decimals."""
+    if value <= 0:
+        return "less than 1 in a million"
+    if value >= 0.1:
+        return f"{value:.2f}"
+    digits = f"{value:.2g}" if value >= 1e-4 else scientific(value)
+    odds = 1 / value
+    if odds >= 1e12:
+        return f"far below 1 in a million million (p{_SPACE}={_SPACE}{digits})"
+    return f"about 1 in {in_words(odds)} (p{_SPACE}={_SPACE}{digits})"
+
+
+def in_words(value: float) -> str:
+    """Round a large number to two digits that count, with words for millions."""
+    size = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    rounded = round(value / size) * size
+    for unit, word in ((10**9, "thousand million"), (10**6, "million")):
+        if rounded >= unit:
+            return (
+                f"{rounded / unit:,.2g} {word}"
+                if rounded < 100 * unit
+                else (f"{round(rounded / unit):,} {word}")
+            )
+    return count(int(rounded))
+
+
 def byte_size(value: int) -> str:
     """Write bytes as MB (10^6 bytes) or smaller units."""
     if value >= 1_000_000:

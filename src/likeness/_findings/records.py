@@ -12,10 +12,21 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from likeness._files import write_json
+from likeness._findings.decisions import (
+    AffectedPatients,
+    CoverageRow,
+    EqualSize,
+    Family,
+    FamilyBaseline,
+    Membership,
+    PanelRow,
+    Rates,
+    SelfCheck,
+)
 from likeness.errors import FormatVersionError, InputError
 
 FORMAT_NAME: Final = "likeness findings"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 VerdictCode = Literal["COPIES_FOUND", "TRAINING_SIGNAL", "NO_COPY_DETECTED", "INCONCLUSIVE"]
 CheckStatus = Literal["PASS", "WARN", "FAIL"]
@@ -43,9 +54,11 @@ class Counts:
     test: int
     """Test images given, whether or not they serve as the baseline."""
     flagged: int
-    """Synthetic images above the threshold."""
+    """Synthetic images flagged as copies, at the false discovery rate of the audit."""
+    unusual: int
+    """Images flagged at the wider rate of the gate; the copies are among them."""
     expected: float
-    """Flags expected by chance alone if no image were a copy."""
+    """Listed copies that are expected to be no copies: the false discovery rate times `flagged`."""
     patients: int
     """Training patients with at least one flagged image."""
     train_patients: int
@@ -60,34 +73,70 @@ class Counts:
 
 @dataclass(frozen=True)
 class Copy:
-    """One flagged synthetic image and the training image it is closest to."""
+    """One synthetic image flagged as a copy, and the training image it reproduces."""
 
     image_id: str
     match_id: str
     patient_id: str
-    correlation: float
-    """Pearson r over all pixels and channels, full size, of this pair; in [-1, 1]."""
-    correlation_mean: float
-    """Mean over channels of the per-channel r, full size, of this pair."""
-    transform: str
-    """How the synthetic image must be turned to lie on the training image."""
-    score: float
-    """The decision score: r_ch of this pair at 64 x 64 block means."""
+    family: Family
+    """The way of comparing that gave the smallest p-value."""
+    alteration: str
+    """What was done to the copy, as far as the comparison shows, in words; empty for nothing."""
+    p_value: float
+    """Probability that a picture of another person stands out as much, times the four families."""
+    p_conservative: float
+    """The p-value without extrapolation and pooling; it can't fall below a limit that the number
+    of baseline images sets."""
+    extrapolated: bool
+    """Whether `p_value` lies beyond all baseline images, on the fitted tail."""
+    q_value: float
+    """Smallest false discovery rate at which the image is listed."""
+    contrast: float
+    """artanh r(1) - artanh r(2), in the deciding family."""
+    similarity: float
+    """r(1) in the deciding family: r_ch of 64 x 64 block means; of their slopes after registration;
+    of the best part for the tiles."""
+    second_patient_id: str
+    """The second most similar patient."""
+    second_similarity: float
     baseline_above: int
-    """Baseline images whose score is at least this one."""
+    """Baseline images that stand out at least as much, in the deciding family."""
+    baseline_size: int
+    transform: str
+    """Flip or quarter turn of the synthetic image that lies best on the training image."""
+    correlation: float
+    """Pearson r over all pixels and channels, full size, of this pair turned so; in [-1, 1]."""
+    correlation_mean: float
+    """Mean over channels of the per-channel r, full size, of this pair turned so."""
     correlation_per_channel: list[float | None] = field(default_factory=list)
     """Full size; None where the channel is constant in either image."""
+    correlation_registered: float | None = None
+    """r_cat at full size after registration, on the overlap."""
+    overlap: float | None = None
+    """Share of the frame that overlaps after registration."""
+    masked_correlation: float | None = None
+    """r_ch over the foreground of the synthetic image alone."""
+    structural_similarity: float | None = None
+    mutual_information: float | None = None
+    """Normalised: 1 to 2."""
+    residual: float | None = None
+    """What is left of the synthetic image after fitting the training image to it, relative."""
 
 
 @dataclass(frozen=True)
 class PatientLeak:
-    """A training patient with at least one flagged synthetic image."""
+    """A training person with at least one flagged synthetic image."""
 
     patient_id: str
+    """Patients that are one person: all their names, joined by " = "."""
     num_copies: int
     best_correlation: float
     """Highest full-size r_cat among them."""
-    best_score: float
+    p_value: float
+    """Simes' p over the images nearest to this patient."""
+    density_rank: float | None
+    """Where the patient stands among all by nearness to others, 0 the most apart to 1; patients
+    who look like few others are at higher risk."""
     image_ids: list[str]
     match_ids: list[str]
     """The distinct training images that were matched."""
@@ -107,18 +156,25 @@ class Baseline:
     """What real images of other people reach: the yardstick."""
 
     comparison: Comparison | None
-    """The comparison that decided; None where there is no usable baseline."""
+    """The comparison behind the p-values, train->train; None where there is none."""
     reason: str
-    """Why this one."""
+    """Why there is none, or what it rests on."""
     num_images: int
     num_patients: int
-    false_flag_rate: float
-    threshold: float | None
-    """Score above which a synthetic image is flagged."""
-    threshold_source: Literal["baseline", "user", "none"]
+    num_groups: int
+    """Patients, those that share equal images counted once."""
+    families: list[FamilyBaseline]
+    yardstick: Comparison | None
+    """The comparison that the three numbers below come from."""
     median: float | None
+    """Highest r_cat at full size of a real image with a picture of another person: its median."""
     quantile_99: float | None
+    """One pair of real images of different people in a hundred reaches more."""
     maximum: float | None
+    fdr_copy: float = 0.05
+    """False discovery rate at which an image is listed as a copy."""
+    fdr_gate: float = 0.20
+    """False discovery rate at which an image is listed as unusual."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +194,8 @@ class Distribution:
     quantile_99_correlation: float | None
     maximum_correlation: float | None
     median_score: float | None
+    """Highest r_ch at 64 x 64 block means over the flips and turns, of the images compared there:
+    the median."""
     quantile_99_score: float | None
     maximum_score: float | None
 
@@ -221,14 +279,23 @@ class Findings:
     verdict: Verdict
     counts: Counts
     copies: list[Copy]
-    """Flagged images, highest score first."""
+    """Flagged images, smallest p-value first."""
     patients: list[PatientLeak]
     """Most copies first."""
     most_copied: list[MostCopied]
     baseline: Baseline
     distributions: list[Distribution]
     checks: list[Check]
+    self_check: SelfCheck
+    membership: Membership
+    equal_size: EqualSize | None
+    rates: Rates
+    affected: AffectedPatients
+    panel: list[PanelRow]
+    coverage: list[CoverageRow]
     duplicates: list[DuplicatePair]
+    merged_patients: list[list[str]]
+    """Patients that count as one person, for they share an equal image."""
     sets: list[SetSummary]
     methods: str
     """The methods paragraph, with the numbers of this run."""
@@ -245,57 +312,9 @@ class Findings:
 
     def describe(self) -> list[str]:
         """Return the findings as the lines that a terminal shows."""
-        provenance, counts = self.provenance, self.counts
-        lines = [
-            f"likeness {provenance.versions['likeness']}   run {provenance.run_id}   "
-            f"engine {provenance.engine} ({provenance.engine_check})"
-        ]
-        for number, row in enumerate(self.sets):
-            patients = f" of {row.num_patients} patients" if row.num_patients else ""
-            lines.append(
-                f"{'read' if number == 0 else '':<10} {row.role:<10} {row.num_images} images"
-                f"{patients}; files: {row.num_found} found = {row.num_used} used + "
-                f"{row.num_left_out} left out"
-            )
-        lines.append(f"{'highest r':<20}   mean*   median     99 %      max")
-        for dist in self.distributions:
-            values = (
-                dist.mean_correlation_identity,
-                dist.median_correlation,
-                dist.quantile_99_correlation,
-                dist.maximum_correlation,
-            )
-            shown = "   ".join("   -  " if value is None else f"{value:.4f}" for value in values)
-            lines.append(f"  {dist.comparison.replace('->', ' -> '):<18}  {shown}")
-        lines.append("  * without flips and turns, as in the paper")
-        if self.baseline.threshold is not None:
-            given = self.baseline.threshold_source == "user"
-            source = "set by hand, not calibrated; beside" if given else "from"
-            lines.append(
-                f"threshold  score {self.baseline.threshold:.4f} {source} "
-                f"{self.baseline.comparison} "
-                f"({self.baseline.num_images} images of {self.baseline.num_patients} patients)"
-            )
-        lines += ["", self.verdict.code.replace("_", " ")]
-        if self.baseline.threshold is not None:
-            lines.append(
-                f"  {counts.flagged} of {counts.synthetic} synthetic images flagged "
-                f"(expected by chance: {counts.expected:.1f})"
-            )
-        patients_known = any(row.role == "train" and row.num_patients for row in self.sets)
-        if self.patients and not patients_known:
-            lines.append(
-                f"  {counts.patients} of {counts.train} training images affected; whose they are "
-                "is not known: give --patient-id"
-            )
-        elif self.patients:
-            worst = self.patients[0]
-            lines.append(
-                f"  {counts.patients} of {counts.train_patients} training patients affected; "
-                f"most: {worst.patient_id}, {worst.num_copies} "
-                f"{'image' if worst.num_copies == 1 else 'images'}"
-            )
-        return lines + [f"  {reason}" for reason in self.verdict.reasons]
+        from likeness._findings.lines import describe
+
+        return describe(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

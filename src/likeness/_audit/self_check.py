@@ -1,0 +1,339 @@
+"""The audit, tried on images whose truth is known.
+
+Planted copies: training images, altered in the ways of each mandatory level. A copy counts as
+caught only if it would be flagged as the only copy in the set and names the right person.
+
+Negative control: real pictures of other people, judged as if they were synthetic. They come from
+the test set where it has enough patients; else training patients play the part, fold by fold, with
+the baseline recomputed without the fold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness._audit.deciding import FamilyNull, judge, null_of
+from likeness._audit.scoring import one_per_person
+from likeness._audit.set_level import innocent_membership
+from likeness._findings import NegativeControl, PlantedKind, PlantedLevel, SelfCheck
+from likeness.alterations import MANDATORY_LEVELS, Level, plant_level
+from likeness.calibration import (
+    benjamini_hochberg,
+    copy_rate_bound,
+    flagged_alone,
+    sensitivity_low,
+)
+from likeness.calibration.negative_control import negative_control
+from likeness.datasets import ImageSet
+from likeness.scores import Family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from likeness._audit.duplicates import Contamination
+    from likeness._audit.inputs import Inputs
+    from likeness._audit.options import AuditOptions
+    from likeness._audit.scoring import AllScores, SetScores
+    from likeness.types import Floats, Images, Integers
+
+ControlSource: TypeAlias = Literal["test", "train", "none"]
+
+USUAL_PLANTED: Final = 200
+"""Planted copies per level of an ordinary audit."""
+FOLDS: Final = 10
+SENSITIVE_ENOUGH: Final = 0.90
+"""Lower bound of the sensitivity that a clearance needs, at every mandatory level."""
+
+LEVEL_WORDS: Final[dict[Level, str]] = {
+    "L0": "stored anew, resized, brighter or darker, other contrast",
+    "L1": "noise up to one standard deviation, slight blur, blended up to a tenth with another",
+    "L2": "mirrored, turned by quarters, shifted by up to 8 pixels, rotated by up to 3 degrees",
+    "L3": "rotated by up to 7 degrees, zoomed by 5 %, shifted by up to 16 pixels, warped, blurred",
+    "L4": "half of the image, a quarter of the image",
+    "L5": "stronger alterations",
+}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Some real images, judged as if they were synthetic."""
+
+    rows: Integers
+    """Rows of the set they come from, one image per person."""
+    p: Floats
+    """(n,)."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The self-check, before it is known how many images are listed."""
+
+    inflation: float
+    negative: NegativeControl | None
+    planted: list[tuple[Level, tuple[str, ...], Floats, NDArray[np.bool_]]]
+    """Level, kind of each copy, its p-value, whether it points to the right person."""
+    reduced: bool
+    fdr: float
+    skipped: bool = False
+
+    def finish(self, *, num_judged: int, num_flagged: int) -> SelfCheck:
+        """Count the planted copies that would be caught alone in a set of `num_judged` images."""
+        if self.skipped or not num_judged:
+            return not_run("it was switched off" if self.skipped else "no image has a score")
+        levels = [
+            _level(
+                level,
+                kinds,
+                flagged_alone(p, num_judged, self.fdr) & right,
+                num_judged=num_judged,
+                num_flagged=num_flagged,
+            )
+            for level, kinds, p, right in self.planted
+        ]
+        reasons = []
+        weak = [row for row in levels if row.sensitivity_low < SENSITIVE_ENOUGH]
+        if weak:
+            reasons.append(
+                "at "
+                + ", ".join(f"{row.level} {row.caught} of {row.planted}" for row in weak)
+                + " planted copies were caught; the lower 95 % bound must reach "
+                + f"{SENSITIVE_ENOUGH:.0%}"
+            )
+        innocent = self.negative is None or self.negative.passed
+        if not innocent:
+            reasons.append("real pictures of other people were flagged more often than chance does")
+        return SelfCheck(
+            run=True,
+            reduced=self.reduced,
+            passed=innocent and not weak,
+            sensitive=not weak,
+            negative=self.negative,
+            levels=levels,
+            reason="; ".join(reasons),
+        )
+
+
+def not_run(reason: str) -> SelfCheck:
+    """Return the record of a self-check that was not run."""
+    return SelfCheck(
+        run=False,
+        reduced=False,
+        passed=False,
+        sensitive=False,
+        negative=None,
+        levels=[],
+        reason=reason,
+    )
+
+
+def check_itself(
+    scores: AllScores,
+    nulls: Mapping[Family, FamilyNull],
+    inputs: Inputs,
+    contamination: Contamination | None,
+    options: AuditOptions,
+) -> Trial:
+    """Judge real pictures of other people and planted copies."""
+    if not options.self_check:
+        return Trial(1.0, None, [], reduced=False, fdr=options.fdr, skipped=True)
+    usable = None
+    if scores.test is not None and contamination is not None:
+        usable = scores.test.keep(~contamination.images)
+    source, folds = control_folds(scores, nulls, inputs.train, usable, seed=options.seed)
+    negative, inflation = _negative(source, folds, inputs, scores, contamination, options)
+    planted = _plant(scores, nulls, inputs, inflation=inflation, options=options)
+    return Trial(
+        inflation, negative, planted, reduced=options.planted < USUAL_PLANTED, fdr=options.fdr
+    )
+
+
+def _negative(
+    source: ControlSource,
+    folds: list[Fold],
+    inputs: Inputs,
+    scores: AllScores,
+    contamination: Contamination | None,
+    options: AuditOptions,
+) -> tuple[NegativeControl | None, float]:
+    if not folds:
+        return None, 1.0
+    found = negative_control([fold.p for fold in folds], q=options.fdr)
+    images = inputs.test if source == "test" and inputs.test is not None else inputs.train
+    flagged = [
+        images.image_ids[row]
+        for fold in folds
+        for row in fold.rows[
+            benjamini_hochberg(np.minimum(1.0, fold.p * found.inflation), options.fdr)
+        ]
+    ]
+    return NegativeControl(
+        source=source,
+        num_folds=found.num_folds,
+        folds_with_flags=found.folds_with_flags,
+        num_images=found.num_images,
+        num_flagged=found.num_flagged,
+        share_below_01=found.rate,
+        inflation=found.inflation,
+        flagged_ids=flagged,
+        passed=found.passed,
+        membership_p=innocent_membership(inputs, scores, contamination, options),
+    ), found.inflation
+
+
+def _plant(
+    scores: AllScores,
+    nulls: Mapping[Family, FamilyNull],
+    inputs: Inputs,
+    *,
+    inflation: float,
+    options: AuditOptions,
+) -> list[tuple[Level, tuple[str, ...], Floats, NDArray[np.bool_]]]:
+    """Make copies of every mandatory level and judge them."""
+    train = inputs.train
+    groups = scores.people.of_images(train)
+    pictures = np.flatnonzero(scores.train_varies)  # an empty slice cannot be copied
+    found = []
+    for number, level in enumerate(MANDATORY_LEVELS):
+        rng = np.random.default_rng([options.seed, 7, number])
+        sources = pictures[_spread(groups[pictures], options.planted, rng)]
+        donors = _donors(train, inputs.test, groups, sources, rng)
+        planted = plant_level(train.take(sources), level, rng, donors)
+        images = ImageSet.from_arrays(
+            planted.images,
+            image_ids=[f"planted-{level}-{i}" for i in range(len(planted))],
+            channels=train.channels,
+        )
+        judged = judge(
+            scores.scorer.score(images, depth=2, name=f"planted copies {level}"),
+            nulls,
+            inflation=inflation,
+        )
+        found.append((level, planted.kinds, judged.p, judged.group == groups[sources]))
+    return found
+
+
+def _level(
+    level: Level,
+    kinds: tuple[str, ...],
+    caught: NDArray[np.bool_],
+    *,
+    num_judged: int,
+    num_flagged: int,
+) -> PlantedLevel:
+    names = np.array(kinds)
+    total = int(caught.sum())
+    return PlantedLevel(
+        level=level,
+        words=LEVEL_WORDS[level],
+        mandatory=level in MANDATORY_LEVELS,
+        planted=len(names),
+        caught=total,
+        sensitivity_low=sensitivity_low(total, len(names)),
+        rate_bound=copy_rate_bound(num_flagged, num_judged, total, len(names)).rate
+        if total
+        else None,
+        kinds=[
+            PlantedKind(kind, int((names == kind).sum()), int(caught[names == kind].sum()))
+            for kind in dict.fromkeys(kinds)
+        ],
+    )
+
+
+def _spread(groups: NDArray[np.int32], count: int, rng: np.random.Generator) -> Integers:
+    """Draw images so that all people have about the same number; more than once if need be."""
+    shuffled = rng.permutation(len(groups))
+    order = np.argsort(groups[shuffled], kind="stable")
+    in_order = groups[shuffled][order]
+    starts = np.flatnonzero(np.diff(in_order, prepend=-1))
+    position = np.arange(len(groups)) - np.repeat(starts, np.diff(np.append(starts, len(groups))))
+    turns = shuffled[order][np.lexsort((rng.permutation(len(groups)), position))]
+    return np.resize(turns, count).astype(np.int64)
+
+
+def _donors(
+    train: ImageSet,
+    test: ImageSet | None,
+    groups: NDArray[np.int32],
+    sources: Integers,
+    rng: np.random.Generator,
+) -> Images:
+    """Draw an image of another person for every source, held-out ones where there are any."""
+    if test is not None:
+        return test.take(rng.integers(0, len(test), len(sources)))
+    chosen = []
+    for source in sources:
+        others = np.flatnonzero(groups != groups[source])
+        chosen.append(int(rng.choice(others)))
+    return train.take(np.array(chosen))
+
+
+def control_folds(
+    scores: AllScores,
+    nulls: Mapping[Family, FamilyNull],
+    train: ImageSet,
+    usable_test: SetScores | None,
+    *,
+    seed: int,
+) -> tuple[ControlSource, list[Fold]]:
+    """Judge real pictures of other people, fold by fold.
+
+    Parameters
+    ----------
+    usable_test
+        The test images that are not contaminated; None where there is no usable test set.
+
+    Returns
+    -------
+    tuple
+        "test", "train" or "none", and the folds.
+    """
+    rng = np.random.default_rng([seed, 8])
+    if usable_test is not None and set(nulls) <= set(usable_test.rankings):
+        rows = usable_test.in_all_families
+        if len(rows) >= FOLDS:
+            return "test", _test_folds(usable_test, rows, nulls, rng)
+    folds = _train_folds(scores, scores.people.of_images(train), rng)
+    return ("train" if folds else "none"), folds
+
+
+def _test_folds(
+    test: SetScores, rows: Integers, nulls: Mapping[Family, FamilyNull], rng: np.random.Generator
+) -> list[Fold]:
+    """Cut the held-out images, one of each person, into folds."""
+    folds = []
+    for part in np.array_split(rng.permutation(rows), FOLDS):
+        chosen = np.sort(part)
+        folds.append(Fold(chosen, judge(test.at(chosen), nulls).p))
+    return folds
+
+
+def _train_folds(
+    scores: AllScores, groups: NDArray[np.int32], rng: np.random.Generator
+) -> list[Fold]:
+    """Leave a tenth of the people out of references and null, and judge them.
+
+    Their rankings among the others are at hand: the columns of the fold are dropped.
+    """
+    null = scores.null
+    rows = null.in_all_families
+    people = rng.permutation(np.unique(groups[rows]))
+    folds = []
+    for part in np.array_split(people, min(FOLDS, len(people))):
+        keep = np.ones(scores.people.num_groups, dtype=np.bool_)
+        keep[part] = False
+        inside = ~keep[groups]
+        chosen = one_per_person(groups, rows[inside[rows]], rng)
+        rest = null.keep(~inside)
+        nulls = null_of(
+            {family: ranking.keep_groups(keep) for family, ranking in rest.rankings.items()},
+            {family: groups[rest.rows[family]] for family in rest.rankings},
+        )
+        if not nulls:
+            return []
+        queries = {family: ranking.keep_groups(keep) for family, ranking in null.at(chosen).items()}
+        folds.append(Fold(chosen, judge(queries, nulls).p))
+    return folds
