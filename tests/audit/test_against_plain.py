@@ -47,7 +47,8 @@ def pictures(seed, count):
 
 
 def blocks(images):
-    edges = [i * SIZE // 64 for i in range(65)]
+    # The second half mirrors the first.
+    edges = [i * SIZE // 64 if i <= 32 else SIZE - (64 - i) * SIZE // 64 for i in range(65)]
     means = np.empty((*images.shape[:2], 64, 64))
     for i in range(64):
         for j in range(64):

@@ -95,10 +95,11 @@ def test_train_and_test_are_not_interchangeable(train, test, innocent, planted):
     assert swapped.membership.delta < 0
 
 
-def test_with_few_training_people_copies_show_in_the_set_as_a_whole(innocent):
+def test_with_few_training_people_altered_copies_show_in_the_set_as_a_whole(innocent):
     """80 images of 40 people allow no p-value below 1/81: no copy is named, and no set cleared."""
     train, test = image_set(range(40)), image_set(range(1000, 1040))
-    synthetic = np.concatenate([train.take(range(0, 60, 2)), innocent[:10]])
+    darker = train.take(range(0, 60, 2)) // 2 + 40
+    synthetic = np.concatenate([darker, innocent[:10]])
     findings = likeness.audit(train, synthetic, test, options=small())
     assert findings.counts.flagged == 0
     assert findings.verdict.code == "TRAINING_SIGNAL"
@@ -108,13 +109,28 @@ def test_with_few_training_people_copies_show_in_the_set_as_a_whole(innocent):
     assert all(row.tail_threshold is None for row in findings.baseline.families)
 
 
+def test_images_equal_to_a_training_image_are_copies_without_statistics(innocent):
+    train, test = image_set(range(40)), image_set(range(1000, 1040))
+    synthetic = np.concatenate([train.take([6, 13]), innocent[:60]])
+    findings = likeness.audit(train, synthetic, test, options=small())
+    assert findings.verdict.code == "COPIES_FOUND"
+    assert {copy.match_id for copy in findings.copies} == {train.image_ids[i] for i in (6, 13)}
+    assert "2 synthetic images equal a training image" in findings.verdict.reasons[0]
+
+
+def test_without_flips_no_family_turns(train, test, planted, innocent):
+    synthetic = np.concatenate([planted[0], innocent[:40]])
+    findings = likeness.audit(train, synthetic, test, options=small(flips=False))
+    assert {copy.transform for copy in findings.copies} <= {"identity"}
+
+
 def test_other_slices_of_training_patients_as_test_set_fail_the_negative_control(
     train, innocent, planted
 ):
     """Under other names, and not so alike that they are found out before anything is decided."""
     hidden = np.concatenate([slices_of(patient, 4)[3:] for patient in range(60)])
     wrong = ImageSet.from_arrays(hidden, patient_ids=[f"other{i}" for i in range(60)])
-    synthetic = np.concatenate([innocent[:40], planted[0]])
+    synthetic = np.concatenate([innocent[:40], planted[0][1:]])  # but for the exact copy
     findings = likeness.audit(train, synthetic, wrong, options=small())
     spoilt = [pair for pair in findings.duplicates if "test" in {pair.first_set, pair.second_set}]
     assert not spoilt, "no pair reaches the limit for near-duplicates"

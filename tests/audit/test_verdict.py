@@ -37,6 +37,7 @@ RATES = Rates(
 CLEAR = Grounds(
     num_judged=1000,
     num_flagged=0,
+    num_identical=0,
     has_baseline=True,
     why_no_baseline="",
     self_check=CHECK,
@@ -63,6 +64,8 @@ EXCESS = replace(RATES, excess_rate=Interval(0.05, 0.02, 0.08))
         ({"num_flagged": 1, "obstacles": ["x"]}, "COPIES_FOUND"),
         ({"num_flagged": 1, "self_check": FAILED}, "INCONCLUSIVE"),
         ({"num_flagged": 1, "has_baseline": False}, "INCONCLUSIVE"),
+        ({"num_flagged": 2, "num_identical": 1, "self_check": FAILED}, "COPIES_FOUND"),
+        ({"num_identical": 1, "has_baseline": False}, "INCONCLUSIVE"),
         ({"self_check": BLIND}, "INCONCLUSIVE"),
         ({"self_check": replace(CHECK, run=False, passed=False)}, "INCONCLUSIVE"),
         ({"obstacles": ["files are missing."]}, "INCONCLUSIVE"),
@@ -81,3 +84,10 @@ def test_the_verdict_follows_the_rules(changes, code):
     if code == "INCONCLUSIVE":
         assert reasons
         assert all(reason[-1] in ".;" for reason in reasons)
+
+
+def test_images_equal_to_training_images_are_named_first():
+    changed = replace(CLEAR, num_flagged=3, num_identical=2, self_check=FAILED)
+    _, reasons = reach_verdict(changed)
+    assert reasons[0].startswith("2 synthetic images equal a training image pixel by pixel")
+    assert "Real pictures of other people were flagged too" in reasons[1]

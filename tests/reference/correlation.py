@@ -75,15 +75,22 @@ def both(first, second):
     return whole, (sum(present) / len(present) if present else None)
 
 
+def edge(number, length, count):
+    """Where block `number` of `count` begins."""
+    if 2 * number <= count:
+        return number * length // count
+    return length - (count - number) * length // count
+
+
 def blocks(image, grid):
-    """Block means by loops; edges at floor(i H / rows)."""
+    """Block means by loops; edges at floor(i H / rows) in the first half, mirrored in the other."""
     c, h, w = image.shape
     rows, columns = min(h, grid), min(w, grid)
     out = np.empty((c, rows, columns))
     for i in range(rows):
         for j in range(columns):
-            top, bottom = i * h // rows, (i + 1) * h // rows
-            left, right = j * w // columns, (j + 1) * w // columns
+            top, bottom = edge(i, h, rows), edge(i + 1, h, rows)
+            left, right = edge(j, w, columns), edge(j + 1, w, columns)
             for k in range(c):
                 values = [float(v) for v in image[k, top:bottom, left:right].ravel()]
                 out[k, i, j] = math.fsum(values) / len(values)

@@ -141,11 +141,20 @@ def test_blocks(height, width, grid, seed):
         for j in range(columns):
             part = image[
                 0,
-                i * height // rows : (i + 1) * height // rows,
-                j * width // columns : (j + 1) * width // columns,
+                reference.edge(i, height, rows) : reference.edge(i + 1, height, rows),
+                reference.edge(j, width, columns) : reference.edge(j + 1, width, columns),
             ]
             mean = Fraction(int(part.sum()), part.size)
             assert Fraction(int(integers[0, i, j]), blocks.denominator) == mean
+
+
+@pytest.mark.parametrize("side", [200, 224, 240, 130])
+def test_a_mirrored_picture_has_the_mirrored_blocks(side):
+    """Also where blocks differ in size: a mirrored copy must reach r = 1."""
+    image = np.random.default_rng(1).integers(0, 256, (1, side, side), dtype=np.uint8)
+    for name in TRANSFORMS:
+        turned = block_means(apply_transform(image, name))
+        np.testing.assert_array_equal(turned, apply_transform(block_means(image), name))
 
 
 def test_blocks_of_views():

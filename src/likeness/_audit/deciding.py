@@ -204,6 +204,10 @@ class Flagged:
     q_value: Floats
     """(n,)."""
 
+    def joined_by(self, identical: Flags) -> Flagged:
+        """List images that equal a training image too, whatever their p-value."""
+        return Flagged(self.copies | identical, self.unusual | identical, self.q_value)
+
 
 def flag(judged: Judged, *, fdr_copy: float, fdr_gate: float) -> Flagged:
     """List images at two false discovery rates."""

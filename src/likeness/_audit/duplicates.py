@@ -75,6 +75,12 @@ def exact_across(
     ]
 
 
+def equal_pixels(images: ImageSet, others: ImageSet) -> Flags:
+    """Return (n,) which images have an equal among the others."""
+    known = set(others.pixel_hashes)
+    return np.array([digest in known for digest in images.pixel_hashes], dtype=np.bool_)
+
+
 def near_duplicates(
     queries: ImageSet,
     role: Role,

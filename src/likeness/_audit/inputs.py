@@ -20,6 +20,8 @@ Given: TypeAlias = "ImageSet | Path | str | Images"
 
 EXAMPLES = 3
 """Patients that are shown with the image their id was read from."""
+SMALLEST_SIDE = 11
+"""Structural similarity looks at windows of 11 x 11 pixels."""
 SAMPLE = 200
 """Images per set whose intensities are compared."""
 
@@ -80,6 +82,7 @@ def open_inputs(
         sets[role], accounts[role] = as_image_set(
             given, work=work / role, options=prepare, role=role, progress=progress
         )
+        refuse_tiny(role, sets[role])
         refuse_damage(role, sets[role], progress)
         progress.say(recognised(role, sets[role], accounts[role]))
     given_sets = Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, (), ())
@@ -92,6 +95,17 @@ def open_inputs(
         sets = {role: images.rename_channels(names) for role, images in sets.items()}
     channels = choose_channels(sets["train"], options.channels)
     return Inputs(sets["train"], sets["synthetic"], sets.get("test"), accounts, channels, unnamed)
+
+
+def refuse_tiny(role: str, images: ImageSet) -> None:
+    """Raise unless the pictures are large enough for every measure of the evidence."""
+    _, height, width = images.image_shape
+    if min(height, width) < SMALLEST_SIDE:
+        msg = (
+            f"The {role} images are {height} x {width} pixels; an audit needs at least "
+            f"{SMALLEST_SIDE} on each side."
+        )
+        raise ImageMismatchError(msg)
 
 
 def refuse_damage(role: str, images: ImageSet, progress: Progress) -> None:

@@ -32,6 +32,7 @@ from likeness._audit.deciding import FamilyNull, Flagged, Judged, flag, judge, n
 from likeness._audit.duplicates import (
     Contamination,
     contamination_of_test,
+    equal_pixels,
     exact_across,
     exact_within,
     near_duplicates,
@@ -113,6 +114,8 @@ class Decided:
     nulls: dict[Family, FamilyNull]
     judged: Judged | None
     flagged: Flagged
+    identical: Flags
+    """(n,) synthetic images that equal a training image pixel by pixel, blank ones not counted."""
     self_check: SelfCheck
 
 
@@ -257,6 +260,7 @@ def _audit_into(
         Grounds(
             num_judged=counts.synthetic - counts.undefined,
             num_flagged=counts.flagged,
+            num_identical=int(decided.identical.sum()),
             has_baseline=judged is not None,
             why_no_baseline=baseline.reason,
             self_check=decided.self_check,
@@ -387,16 +391,19 @@ def _decide(inputs: Inputs, compared: Compared, options: AuditOptions) -> Decide
         scores.null.rankings, {family: groups[rows] for family, rows in scores.null.rows.items()}
     )
     count = len(inputs.synthetic)
+    # Equal pixels need no statistics; but blank images are equal without being anybody's.
+    scored = (scores.synthetic["dihedral"].image[:, :1] >= 0).any(axis=1)
+    identical = equal_pixels(inputs.synthetic, inputs.train) & scored
     if not nulls:
         nothing = np.zeros(count, dtype=np.bool_)
         flagged = Flagged(nothing, nothing, np.full(count, np.nan))
-        return Decided({}, None, flagged, not_run("there is no baseline"))
+        return Decided({}, None, flagged, identical, not_run("there is no baseline"))
     check = check_itself(scores, nulls, inputs, compared.contamination, options)
     judged = judge(scores.synthetic, nulls, inflation=check.inflation)
-    flagged = flag(judged, fdr_copy=options.fdr, fdr_gate=FDR_GATE)
+    flagged = flag(judged, fdr_copy=options.fdr, fdr_gate=FDR_GATE).joined_by(identical)
     num_judged = int((judged.image >= 0).sum())
     finished = check.finish(num_judged=num_judged, num_flagged=int(flagged.copies.sum()))
-    return Decided(nulls, judged, flagged, finished)
+    return Decided(nulls, judged, flagged, identical, finished)
 
 
 def _make_evidence(

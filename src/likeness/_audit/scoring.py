@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from likeness._audit.comparisons import sample_of_patients
 from likeness._audit.people import People, find_people
 from likeness.scores import FAMILIES, Family, PatientRanking, Scorer, ScorerOptions, ScoreStore
+from likeness.scores.registration import RegistrationOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,7 @@ def score_all(
     store = ScoreStore(work)
     settings = ScorerOptions(
         transforms=options.transforms,
+        registration=RegistrationOptions(transforms=options.transforms),
         memory_bytes=options.memory_bytes // 2,
         threads=options.threads,
     )

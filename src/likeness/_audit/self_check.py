@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._audit.deciding import FamilyNull, judge, null_of
-from likeness._audit.scoring import one_per_person
+from likeness._audit.scoring import FEWEST_TEST_PEOPLE, one_per_person
 from likeness._audit.set_level import innocent_membership
 from likeness._findings import NegativeControl, PlantedKind, PlantedLevel, SelfCheck
 from likeness.alterations import MANDATORY_LEVELS, Level, plant_level
@@ -294,7 +294,7 @@ def control_folds(
     rng = np.random.default_rng([seed, 8])
     if usable_test is not None and set(nulls) <= set(usable_test.rankings):
         rows = usable_test.in_all_families
-        if len(rows) >= FOLDS:
+        if len(rows) >= FEWEST_TEST_PEOPLE:  # contaminated people are gone
             return "test", _test_folds(usable_test, rows, nulls, rng)
     folds = _train_folds(scores, scores.people.of_images(train), rng)
     return ("train" if folds else "none"), folds

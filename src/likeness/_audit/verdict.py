@@ -23,6 +23,8 @@ class Grounds:
     num_judged: int
     """Synthetic images with a score."""
     num_flagged: int
+    num_identical: int
+    """Of these, images that equal a training image pixel by pixel."""
     has_baseline: bool
     why_no_baseline: str
     self_check: SelfCheck
@@ -36,16 +38,24 @@ def reach_verdict(grounds: Grounds) -> tuple[VerdictCode, list[str]]:
     """Return the verdict and what led to it, in sentences; the first matters most.
 
     Copies that were found stand, unless real pictures of other people are flagged as well: then
-    the list means nothing. Everything else that is wrong forbids only a clearance.
+    the list means nothing, but for images that equal a training image pixel by pixel. Everything
+    else that is wrong forbids only a clearance.
     """
     if not grounds.has_baseline:
-        return "INCONCLUSIVE", [f"There is no usable baseline: {grounds.why_no_baseline}."]
+        reasons = [f"There is no usable baseline: {grounds.why_no_baseline}."]
+        if grounds.num_identical:
+            reasons.append(f"{_identical(grounds.num_identical)}; see the duplicates.")
+        return "INCONCLUSIVE", reasons
     check, membership = grounds.self_check, grounds.membership
     if check.run and check.negative is not None and not check.negative.passed:
-        return "INCONCLUSIVE", [
+        spoilt = [
             _about_innocents(check.negative),
             "Needed: correct patient ids, and sets of different people prepared in one way.",
         ]
+        if not grounds.num_identical:
+            return "INCONCLUSIVE", spoilt
+        beyond_doubt = f"{_identical(grounds.num_identical)}; only these are beyond doubt."
+        return "COPIES_FOUND", [beyond_doubt, *spoilt]
     if grounds.num_flagged:
         return "COPIES_FOUND", _about_copies(grounds)
     if membership.available and membership.p_value is not None:
@@ -75,8 +85,17 @@ def _about_innocents(negative: NegativeControl) -> str:
     )
 
 
+def _identical(number: int) -> str:
+    return (
+        f"{number} synthetic {'image equals' if number == 1 else 'images equal'} a training image "
+        "pixel by pixel"
+    )
+
+
 def _about_copies(grounds: Grounds) -> list[str]:
     reasons = []
+    if grounds.num_identical:
+        reasons.append(f"{_identical(grounds.num_identical)}.")
     if not grounds.self_check.run:
         reasons.append("The self-check was not run: how sure this list is was not measured.")
     elif not grounds.self_check.sensitive:

@@ -1,10 +1,12 @@
 """Block means: the scale at which decisions are made.
 
 A picture of H x W pixels is cut into min(H, grid) x min(W, grid) blocks whose edges are at
-``floor(i * H / rows)``; a picture smaller than the grid keeps its size. Where all blocks have the
-same size (256 on a grid of 64: 4 x 4 pixels) the means are sums over a constant. Otherwise the sums
-are brought to the common denominator of all block sizes, so that integer pixels have integer block
-values in any case and correlations of block means can be exact.
+``floor(i * H / rows)`` up to the middle and mirrored beyond it, so that a mirrored picture has the
+mirrored blocks (where H is odd and `rows` even, the two middle blocks differ by one line). A
+picture smaller than the grid keeps its size. Where all blocks have the same size (256 on a grid of
+64: 4 x 4 pixels) the means are sums over a constant. Otherwise the sums are brought to the common
+denominator of all block sizes, so that integer pixels have integer block values in any case and
+correlations of block means can be exact.
 """
 
 from __future__ import annotations
@@ -165,7 +167,8 @@ def block_means(image: Image, grid: int = 64) -> Floats:
 
 
 def _starts(length: int, blocks: int) -> list[int]:
-    return [i * length // blocks for i in range(blocks)]
+    first = [i * length // blocks for i in range(blocks // 2 + 1)]
+    return [*first, *(length - first[blocks - i] for i in range(blocks // 2 + 1, blocks))]
 
 
 def _sizes(length: int, blocks: int) -> list[int]:
