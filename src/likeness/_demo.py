@@ -35,6 +35,8 @@ COPIES_PER_KIND: Final = 3
 SYNTHETIC: Final = 120
 EVIDENCE: Final = 24
 """Pairs in the report; fewer than in an ordinary audit, for the sake of time."""
+LOCAL_SAMPLE: Final = 200
+CLOSER_LOOK: Final = 3
 PLANTED: Final = 60
 """Copies per level in the self-check; fewer than in an ordinary audit, for the sake of time."""
 CHANNELS: Final = ("t1", "t2", "flair", "t1ce")
@@ -111,7 +113,9 @@ def run_demo(
         out / "synthetic.npz",
         out / "sets" / "test",
         out=out / "audit",
-        options=AuditOptions(seed=seed, evidence=EVIDENCE, planted=PLANTED),
+        options=AuditOptions(
+            seed=seed, evidence=EVIDENCE, closer_look=CLOSER_LOOK, planted=PLANTED
+        ),
         progress=progress,
     )
     rows = read_table(out / "audit" / "images.parquet", ["image_id"])

@@ -51,6 +51,8 @@ class AuditOptions:
     """r_ch at 64 x 64 from which two images of different people count as near-duplicates."""
     evidence: int = 60
     """Pairs in the report."""
+    closer_look: int = 20
+    """Of these, pairs whose nearest training images are measured in other ways too; the worst."""
     max_skipped: float = 0.01
     """Share of files that may be left out, per set."""
     strict: bool = False
@@ -75,6 +77,7 @@ class AuditOptions:
         _require(self.planted >= 1, "--planted", self.planted)
         _require(self.permutations >= 999, "--permutations", self.permutations)
         _require(self.evidence >= 0, "--evidence", self.evidence)
+        _require(self.closer_look >= 0, "--closer-look", self.closer_look)
         _require(0 <= self.max_skipped <= 1, "--max-skipped", self.max_skipped)
         _require(0 < self.near_duplicate <= 1, "--near-duplicate", self.near_duplicate)
         _require(self.jobs >= 1, "--jobs", self.jobs)

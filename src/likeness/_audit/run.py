@@ -444,6 +444,7 @@ def _make_evidence(
         inputs.channels,
         compared.synthetic_result,
         data_range=data_range,
+        most=options.closer_look,
         encoder=encoder,
         threads=options.threads,
         progress=progress,

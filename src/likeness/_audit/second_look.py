@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = 20
 """Training images that are looked at for each synthetic image."""
-PAIRS = 20
-"""Synthetic images that are looked at, the worst: the measures cost a hundred times a product."""
 _COLUMNS = (
     "structural_similarity",
     "mutual_information",
@@ -49,6 +47,7 @@ def second_look(
     result: SearchResult,
     *,
     data_range: float | None,
+    most: int,
     encoder: Encoder | None,
     threads: int | None,
     progress: Progress,
@@ -62,6 +61,8 @@ def second_look(
     ----------
     pairs, rows
         The pairs that are shown and the row of the synthetic image of each.
+    most
+        Pairs that are looked at, the first ones: the measures cost a hundred times a product.
     result
         The search synthetic -> train; its most correlated images are the candidates, after the
         matched one.
@@ -91,7 +92,7 @@ def second_look(
         references = train.take(indices)[:, list(channels)]
         return rerank(query, references, indices=indices, data_range=data_range, encoder=encoder)
 
-    count = min(PAIRS, len(pairs))
+    count = min(most, len(pairs))
     with (
         # An encoder need not bear several threads.
         ThreadPoolExecutor(1 if encoder else count_threads(threads)) as pool,

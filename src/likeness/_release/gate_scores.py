@@ -96,6 +96,7 @@ def people_codes(patients: tuple[str, ...], merged: list[list[str]]) -> NDArray[
 def rescorer(audit: AuditContent, sets: Sets) -> Rescore:
     """Return the scoring of the audit, ready for more images."""
     from likeness.scores import Scorer, ScorerOptions
+    from likeness.scores.registration import RegistrationOptions
     from likeness.types import TRANSFORMS
 
     names = compared_channels(audit.findings, sets.train)
@@ -105,7 +106,10 @@ def rescorer(audit: AuditContent, sets: Sets) -> Rescore:
         audit.findings.merged_patients,
     )
     flips = audit.findings.provenance.settings.get("flips", True)
-    options = ScorerOptions(transforms=TRANSFORMS if flips else ("identity",))
+    transforms = TRANSFORMS if flips else ("identity",)
+    options = ScorerOptions(
+        transforms=transforms, registration=RegistrationOptions(transforms=transforms)
+    )
     scorer = Scorer(sets.train, channels=channels, groups=people.astype(np.int32), options=options)
 
     def score(images: ImageSet) -> Scores:

@@ -39,6 +39,7 @@ def audit(
     strata: Annotated[Literal["class"] | None, Parameter(show_choices=True)] = None,
     near_duplicate: float = 0.995,
     evidence: int = 60,
+    closer_look: int = 20,
     max_skipped: str = "1%",
     strict: bool = False,
     seed: int = 0,
@@ -99,6 +100,8 @@ def audit(
         Correlation from which images of different people count as almost equal.
     evidence
         Pairs shown in the report.
+    closer_look
+        Of these, pairs that are measured by structural similarity and other measures as well.
     max_skipped
         Share of files per set that may be left out; above it the run stops.
     strict
@@ -138,6 +141,7 @@ def audit(
         strata=strata,
         near_duplicate=near_duplicate,
         evidence=evidence,
+        closer_look=closer_look,
         max_skipped=share_from(max_skipped, "--max-skipped"),
         strict=strict,
         seed=seed,
