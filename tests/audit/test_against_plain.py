@@ -297,7 +297,14 @@ def test_families_are_paid_for_and_lists_drawn(case):
     p_family = np.stack([column(rows, f"p_{family}") for family in FAMILIES], axis=1)
     p = np.minimum(1, 4 * p_family.min(axis=1))
     assert column(rows, "p_value") == pytest.approx(p)
-    assert [row["family"] for row in rows] == [FAMILIES[k] for k in p_family.argmin(axis=1)]
+    for row, values in zip(rows, p_family, strict=True):
+        clearest = FAMILIES[int(values.argmin())]
+        alike = [
+            family
+            for family, value in zip(FAMILIES, values, strict=True)
+            if value <= 10 * values.min() and row[f"patient_{family}"] == row[f"patient_{clearest}"]
+        ]
+        assert row["family"] == alike[0]
     described = {row.family: row for row in findings.baseline.families}
     for row in rows:
         null = column(among, f"contrast_{row['family']}")

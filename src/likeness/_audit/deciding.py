@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FEWEST_BASELINE = 20
 """With fewer baseline images nothing is decided."""
 MANY_FOR_999 = 1000
+AS_GOOD = 10.0
+"""P-values within this factor of each other tell the same; extrapolated ones are no more exact."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ class Judged:
     p: Floats
     """(n,) times the number of families."""
     best: Integers
-    """(n,) column of the family with the smallest p; of equal ones the first."""
+    """(n,) column of the deciding family: the first, in the order of `FAMILIES`, that points to the
+    same group as the one with the smallest p and whose p is at most `AS_GOOD` times as large."""
     conservative: Floats
     """(n,) times the number of families, of the deciding family."""
     extrapolated: Flags
@@ -169,7 +172,8 @@ def judge(
         for column, family in enumerate(families)
     ]
     p_family = np.stack([values.working for values in found], axis=1)
-    combined, best = combine_families(p_family)
+    combined, smallest = combine_families(p_family)
+    best = _simplest(p_family, smallest, rankings, families)
     rows = np.arange(len(best))
     conservative = np.stack([values.conservative for values in found], axis=1)[rows, best]
     extrapolated = np.stack([values.extrapolated for values in found], axis=1)[rows, best]
@@ -191,6 +195,30 @@ def judge(
         extrapolated=extrapolated,
         above=above,
     )
+
+
+def _simplest(
+    p: Floats,
+    smallest: Integers,
+    rankings: Mapping[Family, PatientRanking],
+    families: tuple[Family, ...],
+) -> Integers:
+    """Return the simplest family that tells the same story as the one with the smallest p.
+
+    An exact copy is as clear without any registration; whoever reads "registered" looks for a
+    movement that is not there.
+    """
+    rows = np.arange(len(p))
+    groups = np.stack([_nearest(rankings[family]) for family in families], axis=1)
+    as_good = p <= AS_GOOD * p[rows, smallest][:, None]
+    same: Flags = groups == groups[rows, smallest][:, None]
+    first: Integers = (as_good & same).argmax(axis=1).astype(np.int64)
+    return first
+
+
+def _nearest(ranking: PatientRanking) -> NDArray[np.int32]:
+    nothing = np.full(len(ranking), -1, dtype=np.int32)
+    return ranking.group[:, 0] if ranking.depth else nothing
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Copy:
     match_id: str
     patient_id: str
     family: Family
-    """The way of comparing that gave the smallest p-value."""
+    """The simplest way of comparing that shows the copy about as clearly as the clearest one."""
     alteration: str
     """What was done to the copy, as far as the comparison shows, in words; empty for nothing."""
     p_value: float

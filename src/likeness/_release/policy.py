@@ -169,7 +169,7 @@ def read_policy(path: Path | str) -> ReleasePolicy:
         raise OptionError(msg) from error
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         msg = f"The policy {str(path)!r} is not TOML: {error}."
         raise OptionError(msg) from error
     return policy_from_dict(content, where=str(path))

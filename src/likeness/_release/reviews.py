@@ -25,6 +25,10 @@ FORMAT_NAME: Final = "likeness review"
 FORMAT_VERSION: Final = 1
 LONGEST_NAME: Final = 80
 
+_KEYS: Final = ("format_name", "format_version", "approved_by", "decisions")
+_ROW_KEYS: Final = ("image_id", "decision", "reviewer", "note")
+"""A note is for people; it goes nowhere."""
+
 Word: TypeAlias = Literal["copy", "not a copy", "unsure"]
 
 
@@ -74,7 +78,7 @@ def read_review(path: Path | str) -> Review:
     except OSError as error:
         msg = f"The review {str(path)!r} cannot be read: {error.strerror}."
         raise InputError(msg) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"The review {str(path)!r} is not JSON: {error}."
         raise InputError(msg) from error
     return review_from_dict(content, where=str(path))
@@ -91,6 +95,7 @@ def review_from_dict(content: Any, *, where: str) -> Review:  # noqa: ANN401 - J
             f"{FORMAT_VERSION}."
         )
         raise FormatVersionError(msg)
+    _refuse_unknown_keys(content, _KEYS, where)
     rows, names = content.get("decisions", []), content.get("approved_by", [])
     if not isinstance(rows, list) or not isinstance(names, list):
         msg = f"{where!r}: decisions and approved_by must be lists."
@@ -120,10 +125,19 @@ def refuse_unknown_images(review: Review, image_ids: Collection[str]) -> None:
         raise InputError(msg)
 
 
+def _refuse_unknown_keys(content: dict[str, Any], known: tuple[str, ...], where: str) -> None:
+    """Raise on a misspelt key: what stands under it would not be heard, and nobody would notice."""
+    for key in content:
+        if key not in known:
+            msg = f"{where!r} has the unknown key {key[:80]!r}; known there: {', '.join(known)}."
+            raise InputError(msg)
+
+
 def _decision(row: Any, number: int, where: str) -> ReviewDecision:  # noqa: ANN401 - JSON
     if not isinstance(row, dict) or not isinstance(row.get("image_id"), str):
         msg = f"{where!r}: decision {number} has no image_id."
         raise InputError(msg)
+    _refuse_unknown_keys(row, _ROW_KEYS, where)
     word: Any = row.get("decision")
     if word not in get_args(Word):
         msg = (

@@ -14,6 +14,7 @@ from likeness._files import folder_lock, is_inside, write_json, write_text
 from likeness._progress import SILENT, Progress
 from likeness._release import release_log
 from likeness._release.audit_folder import AuditContent, NotProvenError, open_audit
+from likeness._release.audit_settings import unusual_settings
 from likeness._release.decisions import Decisions, decide, withheld_by_rule
 from likeness._release.encoding import choose_layout
 from likeness._release.gate_scores import SAME, Null, Rescore, largest_difference, rescorer
@@ -69,6 +70,9 @@ class Release:
     """Images that copy nobody, expected among the withheld ones."""
     num_waiting: int = 0
     """Images withheld only because nobody has looked at them."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know beside the numbers: weaker rules, unusual settings of the audit,
+    and what could not be compared again. The record says them too."""
     record: dict[str, Any] | None = None
 
     @property
@@ -198,7 +202,7 @@ def _decide(
         sets = open_sets(audit, given=given, progress=progress)
     except NotProvenError as error:
         return Release("NOT_PROVEN", error.reasons), None
-    reasons = unmet(audit, sets, policy, review)
+    reasons = unmet(audit, sets, policy, review) or _contradictions(audit)
     if reasons:
         return Release("NOT_PROVEN", tuple(reasons), num_audited=len(audit.images)), None
     table = audit.images.take(_in_order_of(sets, audit.images))
@@ -216,9 +220,31 @@ def _decide(
             withheld_by_reason=decisions.by_reason(),
             innocent_expected=decisions.innocent_expected(policy),
             num_waiting=sum(why == ("not_reviewed",) for why in decisions.reasons),
+            notes=(
+                *(f"A rule is weaker than usual: {line}." for line in policy.loosened()),
+                *(
+                    f"The audit had another setting than usual: {line}."
+                    for line in unusual_settings(audit.findings.provenance.settings)
+                ),
+                *sets.not_checked,
+            ),
         ),
         gate,
     )
+
+
+def _contradictions(audit: AuditContent) -> list[str]:
+    """Compute every p-value again from the contrasts and the baseline of the tables."""
+    null = Null.of(audit.null, audit.findings.merged_patients, _inflation(audit))
+    judged = ~audit.images.undefined
+    again, told = null.p_value(audit.images.contrast)[judged], audit.images.p_value[judged]
+    apart = int(np.count_nonzero(~np.isclose(again, told, rtol=SAME, atol=0.0, equal_nan=True)))
+    if not apart:
+        return []
+    return [
+        f"The p-values of {apart} images do not follow from the scores beside them: a table was "
+        "changed, or another version of Likeness wrote it. Run the audit again."
+    ]
 
 
 def _in_order_of(sets: Sets, table: ImagesTable) -> Integers:

@@ -115,6 +115,7 @@ def _as_json(result: Release) -> dict[str, object]:
         "withheld_by_reason": result.withheld_by_reason,
         "innocent_expected": result.innocent_expected,
         "waiting_for_review": result.num_waiting,
+        "notes": list(result.notes),
         "record_sha256": None if result.record is None else result.record["record_sha256"],
     }
 
@@ -136,6 +137,7 @@ def _lines(result: Release, audit: Path, *, check: bool) -> list[str]:
             f"  an image can meet several rules; about {result.innocent_expected:.1f} of the "
             "withheld images copy nobody"
         )
+    lines += [f"  note  {note}" for note in result.notes]
     if result.num_waiting:
         lines.append(
             f"  {result.num_waiting} wait for a person: look at them and give --review FILE"
