@@ -61,10 +61,15 @@ def _flags(findings: Findings) -> list[str]:
     counts = findings.counts
     if findings.baseline.comparison is None:
         return []
+    mistakes = (
+        f" (of these at most {counts.expected:.1f} by mistake, on average)"
+        if counts.flagged
+        else ""
+    )
+    are = "are copies" if findings.verdict.code == "COPIES_FOUND" else "are listed as copies"
     lines = [
-        f"  {counts.flagged} of {counts.synthetic} synthetic images are copies "
-        f"(of these at most {counts.expected:.1f} by mistake, on average); "
-        f"{counts.unusual - counts.flagged} more are unusually close"
+        f"  {counts.flagged} of {counts.synthetic} synthetic images {are}"
+        f"{mistakes}; {counts.unusual - counts.flagged} more are unusually close"
     ]
     patients_known = any(row.role == "train" and row.num_patients for row in findings.sets)
     if findings.patients and not patients_known:
@@ -87,9 +92,9 @@ def _set_level(findings: Findings) -> list[str]:
     if not test.available or test.p_value is None:
         return [f"set level  not available: {test.reason}"]
     limit = (
-        "no number of copied patients can be seen so"
+        "no number of copied patients would be noticed by this"
         if test.fewest_leaked_05 is None
-        else f"fewer than {test.fewest_leaked_05} copied patients can't be seen so"
+        else f"fewer than {test.fewest_leaked_05} copied patients would not be noticed by this"
     )
     return [
         f"set level  {test.matched_share:.1%} point to training patients, "

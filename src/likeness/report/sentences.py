@@ -30,12 +30,28 @@ def yardstick(baseline: Baseline, pair: Pair) -> str:
             "There is no yardstick: no real images of different people were compared, so nobody "
             f"can say how unusual r = {text.correlation(pair.correlation)} is."
         )
-    return (
+    sentence = (
         f"Two different patients\N{RIGHT SINGLE QUOTATION MARK} images reach "
         f"{text.correlation(baseline.median)}; one pair in a hundred reaches "
         f"{text.correlation(baseline.quantile_99)}; this pair reaches "
         f"{text.correlation(pair.correlation)}."
     )
+    listed = pair.flagged or pair.unusual
+    if not listed or pair.correlation is None or pair.correlation >= baseline.quantile_99:
+        return sentence
+    return f"{sentence} {_why_listed_all_the_same(pair.family)}"
+
+
+def _why_listed_all_the_same(family: str) -> str:
+    """Say what shows where the whole pictures are no closer than those of different people."""
+    if family == "tiles":
+        return "The whole picture does not show the likeness; a part of it does."
+    if family == "registered":
+        return (
+            "Laid on each other as they are, the pictures do not show the likeness; moved to fit, "
+            "or with dark and bright exchanged, they do."
+        )
+    return "It is listed because nobody else is nearly as close, not for this number."
 
 
 def real_pairs_as_close(pair: Pair) -> str:
@@ -248,7 +264,7 @@ def negative_control(check: SelfCheck) -> list[str]:
         f"{text.count(found.folds_with_flags) if found.folds_with_flags else 'none'} of "
         f"{text.many(found.num_folds, 'group')}. "
         + ("Passed." if found.passed else "Failed: the list of copies cannot be relied on."),
-        f"{text.percent(found.share_below_01)} of them had a chance (p) of at most 1 in 100, where "
+        f"A chance (p) of at most 1 in 100: {text.percent(found.share_below_01)} of them, where "
         "about 1.0\N{NO-BREAK SPACE}% should.",
     ]
     if found.inflation > 1:
