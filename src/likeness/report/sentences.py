@@ -48,8 +48,8 @@ def _why_listed_all_the_same(family: str) -> str:
         return "The whole picture does not show the likeness; a part of it does."
     if family == "registered":
         return (
-            "Laid on each other as they are, the pictures do not show the likeness; moved to fit, "
-            "or with dark and bright exchanged, they do."
+            "This number does not show the likeness; the outlines, moved to fit, are far closer to "
+            "this patient than to anybody else."
         )
     return "It is listed because nobody else is nearly as close, not for this number."
 
