@@ -28,12 +28,11 @@ def save(path, pixels):
 
 
 def make_folders(where):
-    """Return (train, test, synthetic): 110 x 1, 20 x 2 and 40 images, copies of patients 0 to 3."""
+    """Return (train, test, synthetic): 110 x 1, 40 x 1 and 40 images, copies of patients 0 to 3."""
     for patient in range(110):
         save(where / "train" / f"P{patient:03}_0.png", picture(patient))
-    for patient in range(500, 520):
-        for view in range(2):
-            save(where / "test" / f"P{patient}_{view}.png", picture(patient, view))
+    for patient in range(500, 540):
+        save(where / "test" / f"P{patient}_0.png", picture(patient))
     for number in range(36):
         save(where / "synthetic" / f"s{number:03}.png", picture(1000 + number))
     for patient in range(4):

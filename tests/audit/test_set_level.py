@@ -150,9 +150,9 @@ def membership(train, synthetic, test, **changes):
 
 def test_the_set_level_speaks_of_people_not_of_slices(quickly):
     """Copies of 12 of 20 people; each has one slice or six."""
-    test = image_set(range(1000, 1020))
     found = []
     for count in (1, 6):
+        test = image_set(range(1000, 1020), count)
         train = image_set(range(20), count)
         copies = train.take([i * count for i in range(12)])
         found.append(membership(train, np.concatenate([copies, innocents(4)]), test))
@@ -182,3 +182,12 @@ def test_the_share_with_equal_sizes_is_a_half_for_innocent_images(quickly):
     assert found.equal_size_share == pytest.approx(0.5, abs=0.12)
     assert found.expected_share == pytest.approx(0.75)
     assert found.band_low <= found.matched_share <= found.band_high
+
+
+def test_patients_with_more_images_cannot_be_exchanged_with_others(quickly):
+    """Whoever has more images comes closer to everything: no sign of training."""
+    train = image_set(range(30), 4)
+    uneven = membership(train, innocents(40), image_set(range(1000, 1030), 1))
+    assert not uneven.available
+    assert "4 images on average, held-out ones 1" in uneven.reason
+    assert membership(train, innocents(40), image_set(range(1000, 1030), 4)).available

@@ -163,7 +163,7 @@ def test_cite_prints_the_methods_with_the_numbers_of_the_run(audited, capsys):
     assert "Each of 40 synthetic images was compared with each of 110 training images" in out
     assert "false discovery rate of 0.05: 4 images" in out
     assert "L0 9 of 9; L1 9 of 9; L2 9 of 9" in out
-    assert "999 permutations, 110 training and 20 held-out patients" in out
+    assert "999 permutations, 110 training and 40 held-out patients" in out
     assert "015022" in out
 
 

@@ -12,6 +12,9 @@ from likeness.types import TRANSFORMS, Transform
 FDR_GATE = 0.20
 """False discovery rate at which images are listed as unusual, and withheld by the gate."""
 
+SMALLEST_FDR = 0.01
+"""A smaller rate would leave clear copies unnamed."""
+
 _NOT_A_SETTING = frozenset({"engine", "memory_bytes", "threads", "jobs"})
 """Options that change the speed but no number."""
 
@@ -21,7 +24,7 @@ class AuditOptions:
     """How an audit compares and decides. The defaults suit most sets."""
 
     fdr: float = 0.05
-    """False discovery rate at which images are listed as copies; in (0, 0.2]."""
+    """False discovery rate at which images are listed as copies; in [0.01, 0.2]."""
     patient_id: str = "auto"
     """Rule that gives the patient of a training or test image."""
     manifest: Path | None = None
@@ -68,7 +71,7 @@ class AuditOptions:
     """Processes that decode files."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.fdr <= FDR_GATE, "--fdr", self.fdr)
+        _require(SMALLEST_FDR <= self.fdr <= FDR_GATE, "--fdr", self.fdr)
         _require(self.top_k >= 1, "--top-k", self.top_k)
         _require(self.top_patients >= 2, "--top-patients", self.top_patients)
         _require(self.train_sample >= 1, "--train-sample", self.train_sample)

@@ -97,12 +97,15 @@ class Trial:
         reasons = []
         weak = [row for row in levels if row.sensitivity_low < SENSITIVE_ENOUGH]
         if weak:
-            reasons.append(
-                "at "
-                + ", ".join(f"{row.level} {row.caught} of {row.planted}" for row in weak)
-                + " planted copies were caught; the lower 95 % bound must reach "
-                + f"{SENSITIVE_ENOUGH:.0%}"
-            )
+            missed = [row for row in weak if row.caught < row.planted]
+            reasons += [
+                f"of {row.planted} planted copies ({row.words}) {row.caught} were caught; the "
+                f"lower 95 % bound must reach {SENSITIVE_ENOUGH:.0%}"
+                for row in missed
+            ]
+            if len(missed) < len(weak):
+                fewest = min(row.planted for row in weak)
+                reasons.append(f"{fewest} planted copies are too few to show it; raise --planted")
         innocent = self.negative is None or self.negative.passed
         if not innocent:
             reasons.append("real pictures of other people were flagged more often than chance does")

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 2_000
 INNOCENT: Final = 0.01
-"""Where innocent pictures have a smaller p-value, the test says nothing of the synthetic ones."""
+"""Where innocent pictures have a p-value this close to 0 or 1, the test says nothing of others."""
+UNEVEN: Final = 0.01
+"""Training and held-out patients whose numbers of images differ so that chance gives as much in
+fewer cases are not exchangeable: whoever has more images comes closer to everything."""
 FEWEST_PEOPLE: Final = 3
 """With two people on a side there are too few ways to exchange labels."""
 
@@ -43,9 +46,12 @@ def membership_of(
         What the same test says of pictures of held-out people; None if it was not tried.
     """
     reason = why_not(inputs, contamination)
-    if not reason and innocent_p is not None and innocent_p < INNOCENT:
+    if not reason and innocent_p is not None and not INNOCENT <= innocent_p <= 1 - INNOCENT:
+        where = (
+            "to training patients too" if innocent_p < INNOCENT else "away from training patients"
+        )
         reason = (
-            "pictures of held-out people, which no generator made, point to training patients too "
+            f"pictures of held-out people, which no generator made, point {where} "
             f"(p = {innocent_p:.2g}): the two groups differ in more than training"
         )
     if reason or scores.synthetic_test is None or contamination is None or inputs.test is None:
@@ -105,7 +111,23 @@ def why_not(inputs: Inputs, contamination: Contamination | None) -> str:
             f"{int(usable.sum())} held-out and {inputs.train.num_patients} training patients are "
             "too few for any p-value to be small"
         )
-    return ""
+    return _why_uneven(inputs.train, inputs.test)
+
+
+def _why_uneven(train: ImageSet, test: ImageSet) -> str:
+    """Return why patients cannot be exchanged, if they have different numbers of images."""
+    from scipy.stats import mannwhitneyu
+
+    counts = [np.bincount(images.patient_codes) for images in (train, test)]
+    if len(set(counts[0].tolist()) | set(counts[1].tolist())) == 1:
+        return ""
+    if mannwhitneyu(*counts, method="asymptotic").pvalue >= UNEVEN:
+        return ""
+    return (
+        f"training patients have {counts[0].mean():.3g} images on average, held-out ones "
+        f"{counts[1].mean():.3g}: whoever has more images comes closer to everything; give both "
+        "alike"
+    )
 
 
 def usable_people(test: ImageSet, contamination: Contamination) -> Flags:

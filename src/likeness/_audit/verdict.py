@@ -62,10 +62,16 @@ def reach_verdict(grounds: Grounds) -> tuple[VerdictCode, list[str]]:
         excess = grounds.rates.excess_rate
         close = excess is not None and excess.low > 0
         if membership.p_value <= SIGNAL or (close and membership.p_value <= DOUBT):
-            return "TRAINING_SIGNAL", [
+            reasons = [
                 "No single image stands out enough to be named, but the set points to training "
                 f"patients (p = {membership.p_value:.2g})."
             ]
+            if not check.sensitive:
+                reasons.append(
+                    "Copies may be among the images all the same: the self-check did not show that "
+                    "the audit recognises them."
+                )
+            return "TRAINING_SIGNAL", reasons
     doubts = _doubts(grounds)
     if doubts:
         return "INCONCLUSIVE", doubts
@@ -112,13 +118,14 @@ def _doubts(grounds: Grounds) -> list[str]:
     if not check.run:
         doubts.append("The self-check was not run; without it nobody knows what would be found.")
     elif not check.sensitive:
-        doubts.append(f"The audit does not recognise altered copies well enough: {check.reason}.")
+        doubts.append(f"That the audit recognises altered copies was not shown: {check.reason}.")
     elif not check.passed:
         doubts.append(f"The self-check failed: {check.reason}.")
     if grounds.num_judged < FEWEST_SYNTHETIC:
         doubts.append(
-            f"No image is listed, but {grounds.num_judged} synthetic images are too few to say so "
-            f"of the generator; at least {FEWEST_SYNTHETIC} are needed."
+            f"No image is listed, but {grounds.num_judged} synthetic "
+            f"{'image is' if grounds.num_judged == 1 else 'images are'} too few to say so of the "
+            f"generator; at least {FEWEST_SYNTHETIC} are needed."
         )
     if membership.available and membership.p_value is not None and membership.p_value <= DOUBT:
         doubts.append(

@@ -81,7 +81,8 @@ class Copy:
     family: Family
     """The simplest way of comparing that shows the copy about as clearly as the clearest one."""
     alteration: str
-    """What was done to the copy, as far as the comparison shows, in words; empty for nothing."""
+    """How the synthetic image is moved to lie on the training image, in words; empty if it need not
+    be. A copy that was turned to the left is turned to the right here."""
     p_value: float
     """Probability that a picture of another person stands out as much, times the four families."""
     p_conservative: float
