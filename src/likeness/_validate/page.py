@@ -54,7 +54,12 @@ def render_page(validation: Validation) -> str:
         how=how_it_was_done(validation),
         captions=CAPTIONS,
         goals=[
-            {**row.to_dict(), "name": row.name.replace("_", " "), "goal": goal_words(row)}
+            {
+                **row.to_dict(),
+                "name": row.name.replace("_", " "),
+                "goal": goal_words(row),
+                "answer": row.answer,
+            }
             for row in rows
         ],
         charts=[

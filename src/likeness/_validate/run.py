@@ -71,7 +71,9 @@ class Validation:
         """Say in two sentences how many goals were reached."""
         goals = [row for row in self.rows if row.reached is not None]
         reached = len(goals) - len(self.missed)
-        text = f"{reached} of {len(goals)} goals were reached on this set."
+        text = f"{reached} of {len(goals)} goals were reached on this set"
+        undecided = sum(row.answer == "open" for row in goals)
+        text += f", {undecided} of them only within a wide interval." if undecided else "."
         if self.missed:
             text += " Not reached: " + ", ".join(row.name for row in self.missed) + "."
         return text

@@ -64,6 +64,17 @@ class Row:
     alone: float | None = None
     """Sensitivity for a copy that is the only one in the set."""
 
+    @property
+    def answer(self) -> Literal["measured", "yes", "open", "no"]:
+        """Whether the goal was reached; "open" where only the width of the interval allows it."""
+        if self.reached is None:
+            return "measured"
+        if not self.reached:
+            return "no"
+        low = -np.inf if self.goal_low is None else self.goal_low
+        high = np.inf if self.goal_high is None else self.goal_high
+        return "yes" if low <= self.estimate <= high else "open"
+
     def to_dict(self) -> dict[str, Any]:
         """Return JSON values."""
         values = asdict(self)

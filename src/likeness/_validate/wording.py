@@ -9,7 +9,8 @@ CAPTIONS: Final[dict[str, dict[str, str]]] = {
         "shown": "What the protocol demands of the audit, and what was measured on this set. The "
         "sensitivity is that with ten copies in a thousand images; beside it, how many copies "
         "would be flagged as the only one in the set. With 1,000 patients and more, a goal is "
-        "reached by the estimate; with fewer, where the 95 % interval includes it.",
+        "reached by the estimate; with fewer, where the 95 % interval includes it: open, where the "
+        "estimate itself does not reach it.",
         "good": "Every row with a goal says yes, and the intervals are narrow.",
         "bad": "A no at L0 to L2: copies that every audit must find are missed. A no among the "
         "innocents: people's pictures are accused that nobody copied.",

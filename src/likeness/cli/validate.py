@@ -116,7 +116,7 @@ def terminal_block(found: Validation, out: Path) -> list[str]:
     for row in found.rows:
         if row.reached is None:
             continue
-        mark = "yes" if row.reached else "NO "
+        mark = {"yes": "yes ", "open": "open", "no": "NO  "}[row.answer]
         lines.append(
             f"{mark}  {row.name:<46} {100 * row.estimate:6.1f} %"
             f"  ({100 * row.low:.1f} to {100 * row.high:.1f})  goal {goal_words(row)}"
