@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from likeness._audit.assemble import (
     baseline_from,
-    copies_from,
     counts_from,
-    distribution_of,
     most_copied_from,
-    names_of_people,
     nobody_affected,
     patients_from,
 )
 from likeness._audit.checks import data_checks, obstacles_to_clearance, real_set_checks
-from likeness._audit.comparisons import ByPerson, Highest, Searcher, sample_of_patients
-from likeness._audit.coverage import coverage_rows
-from likeness._audit.deciding import FamilyNull, Flagged, Judged, flag, judge, null_of
-from likeness._audit.duplicates import (
-    Contamination,
-    contamination_of_test,
-    equal_pixels,
-    exact_across,
-    exact_within,
-    near_duplicates,
+from likeness._audit.compared import (
+    LISTED_DUPLICATES,
+    compare_sets,
+    distributions_of,
+    find_duplicates,
 )
-from likeness._audit.evidence import PairMaker, make_pairs, range_of, worst_first, write_evidence
+from likeness._audit.comparisons import Searcher
+from likeness._audit.coverage import coverage_rows
+from likeness._audit.decided import decide, make_evidence, why_no_baseline
 from likeness._audit.folder import (
     COMPLETE,
     check_folder,
@@ -47,7 +38,6 @@ from likeness._audit.folder import (
 )
 from likeness._audit.inputs import (
     Given,
-    Inputs,
     channel_checks,
     intensity_checks,
     open_inputs,
@@ -56,67 +46,24 @@ from likeness._audit.inputs import (
 from likeness._audit.methods import citation_document, methods_paragraph
 from likeness._audit.options import FDR_GATE, AuditOptions
 from likeness._audit.rates import panel_of, rates_of
-from likeness._audit.scoring import AllScores, SetScores, not_constant, score_all
-from likeness._audit.second_look import second_look
-from likeness._audit.self_check import check_itself, not_run
+from likeness._audit.scoring import score_all
 from likeness._audit.set_level import equal_size, membership_of
-from likeness._audit.tables import baseline_table, images_table, patients_table, write_table
 from likeness._audit.verdict import Grounds, reach_verdict
-from likeness._audit.yardstick import Yardstick, choose_yardstick
+from likeness._audit.writing import left_out_rows, processor_name, settings_of, write_tables
+from likeness._audit.yardstick import choose_yardstick
 from likeness._files import folder_lock, hash_of_json, make_folder, write_text
 from likeness._findings import (
-    Copy,
-    DuplicatePair,
     Findings,
     PatientLeak,
     Provenance,
-    SelfCheck,
     Verdict,
 )
 from likeness._progress import SILENT, Progress
 from likeness._versions import package_version, software_versions
 from likeness.report import write_report
 from likeness.report.verdicts import verdict_sentence
-from likeness.scores import Family
 from likeness.scores.second_stage import Encoder
-from likeness.search import SearchResult, choose_engine, matches_table, write_matches
-from likeness.types import Flags
-
-LISTED_DUPLICATES = 500
-"""Duplicate pairs that `findings.json` lists; all are counted."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What was compared at full size, and the scores at the scale of decisions."""
-
-    synthetic: Highest
-    synthetic_result: SearchResult
-    test: Highest | None
-    train: Highest | None
-    train_rows: np.ndarray
-    """Training images of `train`."""
-    synthetic_test: Highest | None
-    scores: AllScores
-    contamination: Contamination | None
-    """Of the test set; None without one."""
-
-    @property
-    def usable_test(self) -> Flags | None:
-        """(t,) test images of people whom training has not seen."""
-        return None if self.contamination is None else ~self.contamination.images
-
-
-@dataclass(frozen=True)
-class Decided:
-    """Which images are listed, and what the audit knows of itself."""
-
-    nulls: dict[Family, FamilyNull]
-    judged: Judged | None
-    flagged: Flagged
-    identical: Flags
-    """(n,) synthetic images that equal a training image pixel by pixel, blank ones not counted."""
-    self_check: SelfCheck
+from likeness.search import choose_engine
 
 
 def audit(
@@ -183,7 +130,7 @@ def audit(
         inputs = [
             Path(given) for given in (train, synthetic, test) if isinstance(given, str | Path)
         ]
-        settings = _settings(options, train, synthetic, test)
+        settings = settings_of(options, train, synthetic, test)
         check_folder(folder, inputs, settings, overwrite=overwrite)
         make_folder(folder, private=True)
         stack.enter_context(folder_lock(folder))
@@ -204,16 +151,14 @@ def _audit_into(
     inputs = open_inputs(
         train, synthetic, test, work=folder / "work" / "sets", options=options, progress=progress
     )
-    write_errors(folder, _left_out_rows(inputs))
+    write_errors(folder, left_out_rows(inputs))
     engine = choose_engine(options.engine, options.threads)
     searcher = Searcher(options, inputs.channels, engine, folder / "work" / "search", progress)
     scores = score_all(inputs, options, work=folder / "work" / "scores", progress=progress)
-    compared = _compare(inputs, searcher, scores)
+    compared = compare_sets(inputs, searcher, scores)
     yardstick = choose_yardstick(compared.test, compared.contamination, compared.train)
-    decided = _decide(inputs, compared, options)
-    copies = _make_evidence(
-        folder, inputs, compared, decided, yardstick, options, encoder, progress
-    )
+    decided = decide(inputs, compared, options)
+    copies = make_evidence(folder, inputs, compared, decided, yardstick, options, encoder, progress)
     judged, flagged = decided.judged, decided.flagged
     leaks: list[PatientLeak] = []
     affected = nobody_affected()
@@ -237,7 +182,7 @@ def _audit_into(
         inputs.train,
         fdr=options.fdr,
         fdr_gate=FDR_GATE,
-        why_none=_why_no_baseline(inputs),
+        why_none=why_no_baseline(inputs),
     )
     negative = decided.self_check.negative
     set_level = membership_of(
@@ -281,9 +226,9 @@ def _audit_into(
         copies=copies,
         patients_known=inputs.train.has_patient_ids,
     )
-    duplicates = _duplicates(inputs, compared, options.near_duplicate)
-    distributions = _distributions(compared)
-    settings = _settings(options, train, synthetic, test)
+    duplicates = find_duplicates(inputs, compared, options.near_duplicate)
+    distributions = distributions_of(compared)
+    settings = settings_of(options, train, synthetic, test)
     version = package_version("likeness")
     findings = Findings(
         verdict=Verdict(code, sentence, reasons),
@@ -339,7 +284,7 @@ def _audit_into(
             engine_check=engine.check,
             threads=options.threads or os.cpu_count() or 1,
             memory_bytes=options.memory_bytes,
-            processor=_processor(),
+            processor=processor_name(),
             settings=settings,
             settings_hash=hash_of_json(settings),
         ),
@@ -348,248 +293,10 @@ def _audit_into(
             for row in np.flatnonzero((scores.synthetic["dihedral"].image[:, :1] < 0).all(axis=1))
         ],
     )
-    _write_tables(folder, inputs, compared, decided, findings)
+    write_tables(folder, inputs, compared, decided, findings)
     findings.write_json(folder / "findings.json")
     write_text(folder / "CITATION.md", citation_document(findings.methods, version))
     write_report(folder)
     write_checksums(folder)
     write_text(folder / COMPLETE, findings.provenance.run_id + "\n")
     return findings
-
-
-def _compare(inputs: Inputs, searcher: Searcher, scores: AllScores) -> Compared:
-    """Run the searches at full size, the baselines first."""
-    train, options = inputs.train, searcher.options
-    test = contamination = synthetic_test = among_train = None
-    if inputs.test is not None and scores.test is not None:
-        contamination = contamination_of_test(
-            inputs.test,
-            train,
-            scores.test.rows["dihedral"],
-            scores.test.rankings["dihedral"],
-            options.near_duplicate,
-            train_varies=scores.train_varies,
-        )
-        test, _ = searcher.compare("test->train", inputs.test, train)
-    few = sample_of_patients(train.patient_codes, options.local_sample, options.seed)
-    if train.num_patients > 1:
-        groups = scores.people.of_images(train)
-        among_train, _ = searcher.compare(
-            "train->train", train.subset(few), ByPerson(train, groups), own=groups[few]
-        )
-    highest, result = searcher.compare("synthetic->train", inputs.synthetic, train)
-    if inputs.test is not None:
-        synthetic_test, _ = searcher.compare("synthetic->test", inputs.synthetic, inputs.test)
-    return Compared(highest, result, test, among_train, few, synthetic_test, scores, contamination)
-
-
-def _decide(inputs: Inputs, compared: Compared, options: AuditOptions) -> Decided:
-    """List images, after the negative control has said how far p-values can be trusted."""
-    scores = compared.scores
-    groups = scores.people.of_images(inputs.train)
-    nulls = null_of(
-        scores.null.rankings, {family: groups[rows] for family, rows in scores.null.rows.items()}
-    )
-    count = len(inputs.synthetic)
-    # Equal pixels need no statistics; but blank images are equal without being anybody's.
-    scored = (scores.synthetic["dihedral"].image[:, :1] >= 0).any(axis=1)
-    identical = equal_pixels(inputs.synthetic, inputs.train) & scored
-    if not nulls:
-        nothing = np.zeros(count, dtype=np.bool_)
-        flagged = Flagged(nothing, nothing, np.full(count, np.nan))
-        return Decided({}, None, flagged, identical, not_run("there is no baseline"))
-    check = check_itself(scores, nulls, inputs, compared.contamination, options)
-    judged = judge(scores.synthetic, nulls, inflation=check.inflation)
-    flagged = flag(judged, fdr_copy=options.fdr, fdr_gate=FDR_GATE).joined_by(identical)
-    num_judged = int((judged.image >= 0).sum())
-    finished = check.finish(num_judged=num_judged, num_flagged=int(flagged.copies.sum()))
-    return Decided(nulls, judged, flagged, identical, finished)
-
-
-def _make_evidence(
-    folder: Path,
-    inputs: Inputs,
-    compared: Compared,
-    decided: Decided,
-    yardstick: Yardstick,
-    options: AuditOptions,
-    encoder: Encoder | None,
-    progress: Progress,
-) -> list[Copy]:
-    """Measure the worst pairs again, save their pictures, and return the copies."""
-    if decided.judged is None:
-        return []
-    scores, data_range = compared.scores, range_of(inputs.train)
-    maker = PairMaker(
-        inputs.synthetic,
-        inputs.train,
-        inputs.channels,
-        decided.judged,
-        decided.flagged,
-        decided.nulls,
-        names_of_people(scores, inputs.train),
-        yardstick,
-        data_range,
-    )
-    number = max(options.evidence, int(decided.flagged.copies.sum()))
-    rows = worst_first(decided.judged, decided.flagged, number)
-    pairs, records = make_pairs(
-        maker, rows, shown=options.evidence, threads=options.threads, progress=progress
-    )
-    closer = second_look(
-        pairs,
-        rows,
-        inputs.synthetic,
-        inputs.train,
-        inputs.channels,
-        compared.synthetic_result,
-        data_range=data_range,
-        most=options.closer_look,
-        encoder=encoder,
-        threads=options.threads,
-        progress=progress,
-    )
-    write_evidence(folder / "evidence", pairs, inputs.train, inputs.channels)
-    write_table(folder / "second_stage.parquet", closer)
-    return copies_from(records)
-
-
-def _why_no_baseline(inputs: Inputs) -> str:
-    if inputs.train.num_patients < 2:
-        return "all training images are of one patient, so nobody else's can be compared"
-    return "too few training images could be compared with those of other people"
-
-
-def _distributions(compared: Compared) -> list[Any]:
-    scores = compared.scores
-    rows = [distribution_of(compared.synthetic, scores.synthetic["dihedral"])]
-    if compared.test is not None and scores.test is not None:
-        rows.append(distribution_of(compared.test, scores.test.rankings["dihedral"]))
-    if compared.train is not None:
-        rows.append(distribution_of(compared.train, scores.null.rankings["dihedral"]))
-    if compared.synthetic_test is not None and scores.synthetic_test is not None:
-        rows.append(distribution_of(compared.synthetic_test, scores.synthetic_test))
-    return rows
-
-
-def _duplicates(inputs: Inputs, compared: Compared, limit: float) -> list[DuplicatePair]:
-    """List equal and almost equal images, exact ones first."""
-    pairs = exact_within(inputs.train, "train")
-    pairs += exact_within(inputs.synthetic, "synthetic")
-    pairs += exact_across(inputs.synthetic, "synthetic", inputs.train, "train")
-    if inputs.test is not None:
-        pairs += exact_within(inputs.test, "test")
-        pairs += exact_across(inputs.test, "test", inputs.train, "train")
-        pairs += exact_across(inputs.synthetic, "synthetic", inputs.test, "test")
-    scores = compared.scores
-    blank = _constant_images(inputs, scores)
-    pairs = [pair for pair in pairs if (pair.first_set, pair.first_id) not in blank]
-    exact = {_images_of(pair) for pair in pairs}
-    sampled = inputs.train.subset(scores.null.rows["dihedral"])
-    near = near_duplicates(sampled, "train", inputs.train, scores.oriented_by_patient, limit)
-    if inputs.test is not None and scores.test is not None:
-        near += near_duplicates(
-            inputs.test.subset(scores.test.rows["dihedral"]),
-            "test",
-            inputs.train,
-            scores.test.rankings["dihedral"],
-            limit,
-        )
-    return pairs + [pair for pair in near if _images_of(pair) not in exact]
-
-
-def _constant_images(inputs: Inputs, scores: AllScores) -> set[tuple[str, str]]:
-    """Return (set, id) of images without variance: equal, but no duplicates of each other."""
-    constant = {
-        "train": (inputs.train, ~scores.train_varies),
-        "synthetic": (inputs.synthetic, scores.synthetic["dihedral"].image[:, 0] < 0),
-    }
-    if inputs.test is not None and scores.test_scorer is not None:
-        constant["test"] = (inputs.test, ~not_constant(scores.test_scorer))
-    return {
-        (role, images.image_ids[row])
-        for role, (images, rows) in constant.items()
-        for row in np.flatnonzero(rows)
-    }
-
-
-def _images_of(pair: DuplicatePair) -> frozenset[tuple[str, str]]:
-    """Return the two images, whichever comes first; sets may use the same ids."""
-    return frozenset({(pair.first_set, pair.first_id), (pair.second_set, pair.second_id)})
-
-
-def _write_tables(
-    folder: Path, inputs: Inputs, compared: Compared, decided: Decided, findings: Findings
-) -> None:
-    run = {"likeness_run": findings.provenance.run_id}
-    scores, people = compared.scores, names_of_people(compared.scores, inputs.train)
-    write_table(
-        folder / "images.parquet",
-        images_table(
-            compared.synthetic,
-            scores.synthetic,
-            decided.judged,
-            decided.flagged,
-            people,
-            inputs.train,
-        ),
-        **run,
-    )
-    parts: list[Any] = []
-    if inputs.test is not None and compared.contamination is not None:
-        images = compared.contamination.images
-        parts.append(("test->train", inputs.test, scores.test, compared.test, images))
-    nothing = np.zeros(len(inputs.train), dtype=np.bool_)
-    parts.append(("train->train", inputs.train, scores.null, compared.train, nothing))
-    if compared.synthetic_test is not None and scores.synthetic_test is not None:
-        nothing = np.zeros(len(inputs.synthetic), dtype=np.bool_)
-        against = SetScores(
-            {"dihedral": np.arange(len(inputs.synthetic))}, {"dihedral": scores.synthetic_test}
-        )
-        parts.append(
-            ("synthetic->test", inputs.synthetic, against, compared.synthetic_test, nothing)
-        )
-    write_table(folder / "baseline.parquet", baseline_table(parts), **run)
-    write_table(folder / "patients.parquet", patients_table(findings.patients), **run)
-    table = matches_table(
-        compared.synthetic_result, inputs.synthetic.image_ids, inputs.train.image_ids
-    )
-    write_matches(folder / "matches.parquet", table, metadata=run)
-
-
-def _left_out_rows(inputs: Inputs) -> list[dict[str, object]]:
-    return [
-        {
-            "set": role,
-            "path": left_out.path,
-            "stage": left_out.stage,
-            "code": left_out.code,
-            "reason": left_out.reason,
-            "bytes": left_out.num_bytes,
-            "sha256": left_out.sha256,
-        }
-        for role, account in inputs.accounts.items()
-        for left_out in account.left_out
-    ]
-
-
-def _settings(
-    options: AuditOptions, train: Given, synthetic: Given, test: Given | None
-) -> dict[str, object]:
-    """Return what the numbers depend on: the options and which inputs were named."""
-    settings: dict[str, object] = dict(options.settings())
-    for role, given in (("train", train), ("synthetic", synthetic), ("test", test)):
-        if isinstance(given, str | Path):
-            settings[role] = str(given)
-        elif given is not None:
-            settings[role] = "given from Python"
-    return settings
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
