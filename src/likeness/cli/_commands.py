@@ -35,7 +35,7 @@ VERBS = (
     Verb(
         "demo",
         "likeness.cli.demo:demo",
-        "Show the whole job on artificial patients, offline, in under a minute.",
+        "Show the whole job on artificial patients, offline, in about a minute.",
         ("likeness demo", "likeness demo --out my-demo --seed 7"),
     ),
     Verb(
