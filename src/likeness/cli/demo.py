@@ -22,7 +22,7 @@ def demo(
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> int:
-    """Show the whole job on artificial patients, offline, in under a minute.
+    """Show the whole job on artificial patients, offline, in about a minute.
 
     Makes phantom patients in the layout of BraTS, prepares them, hides altered copies of training
     images among innocent ones, audits them, and says how many were found.
