@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from likeness.calibration.resampling import compare_scores, jackknife
+from likeness.calibration.resampling import compare_scores
 from likeness.errors import InputError, OptionError
 
 
@@ -88,26 +88,8 @@ def test_nothing_can_exceed_when_all_real_images_do():
     assert found.excess.value == found.excess.low == found.excess.high == 0.0
 
 
-def test_jackknife_leaves_every_patient_out_once():
-    table = np.arange(12.0).reshape(2, 6)
-    seen = []
-
-    def statistic(part):
-        seen.append(set(part[0].tolist()))
-        return float(part.max(axis=1).mean())
-
-    found = jackknife(table, statistic, parts=3)
-    assert found.value == 8.0
-    assert len(found.parts) == 3
-    left_out = [set(range(6)) - part for part in seen[1:]]
-    assert sorted(x for part in left_out for x in part) == [0, 1, 2, 3, 4, 5]
-    assert found.spread == found.parts.max() - found.parts.min() > 0
-
-
 def test_faulty_arguments_are_refused():
     with pytest.raises(InputError, match="0 synthetic and 1 real"):
         compare_scores(np.array([np.nan]), np.ones(1) / 2, threshold=0.5)
     with pytest.raises(OptionError, match="draws is 0"):
         compare_scores(np.ones(1) / 2, np.ones(1) / 2, threshold=0.5, draws=0)
-    with pytest.raises(OptionError, match="parts is 7"):
-        jackknife(np.ones((2, 6)), np.mean, parts=7)

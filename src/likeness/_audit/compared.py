@@ -40,8 +40,6 @@ class Compared:
     synthetic_result: SearchResult
     test: Highest | None
     train: Highest | None
-    train_rows: np.ndarray
-    """Training images of `train`."""
     synthetic_test: Highest | None
     scores: AllScores
     contamination: Contamination | None
@@ -76,7 +74,7 @@ def compare_sets(inputs: Inputs, searcher: Searcher, scores: AllScores) -> Compa
     highest, result = searcher.compare("synthetic->train", inputs.synthetic, train)
     if inputs.test is not None:
         synthetic_test, _ = searcher.compare("synthetic->test", inputs.synthetic, inputs.test)
-    return Compared(highest, result, test, among_train, few, synthetic_test, scores, contamination)
+    return Compared(highest, result, test, among_train, synthetic_test, scores, contamination)
 
 
 def find_duplicates(inputs: Inputs, compared: Compared, limit: float) -> list[DuplicatePair]:

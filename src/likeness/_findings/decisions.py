@@ -11,8 +11,6 @@ from typing import Literal
 Family = Literal["plain", "dihedral", "registered", "tiles"]
 """How a synthetic image is laid on a training image; see `likeness.scores`."""
 
-RowStatus = Literal["PASS", "FAIL", "NOT_RUN"]
-
 
 @dataclass(frozen=True)
 class Interval:

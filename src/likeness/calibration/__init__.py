@@ -21,7 +21,7 @@ highest correlations           -> compare_scores, the panel             hypergeo
   `matched_share` compare maxima over equally many patients.
 - None found: `copy_rate_bound` for future images, `hypergeometric_bound` for a released set.
 - Patients: `affected_patients`, and how isolated they are, `local_density`.
-- Effects with intervals: `compare_scores`, `jackknife`. The literature: the functions of `panel`.
+- Effects with intervals: `compare_scores`. The literature: the functions of `panel`.
 - Whether all this can be trusted here: `negative_control`.
 
 The patient is the statistical unit everywhere: images of one patient rise and fall together. Of
@@ -77,9 +77,7 @@ from likeness.calibration.panel import (
 from likeness.calibration.resampling import (
     Comparison,
     Estimate,
-    Jackknife,
     compare_scores,
-    jackknife,
 )
 from likeness.calibration.tail import Tail, fit_tail
 
@@ -91,7 +89,6 @@ __all__ = [
     "ExpectedMaximum",
     "HiddenCopies",
     "Interval",
-    "Jackknife",
     "MembershipTest",
     "NegativeControl",
     "PValues",
@@ -111,7 +108,6 @@ __all__ = [
     "fit_tail",
     "flagged_alone",
     "hypergeometric_bound",
-    "jackknife",
     "local_density",
     "lower_limit",
     "matched_share",

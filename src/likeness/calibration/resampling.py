@@ -6,15 +6,13 @@ synthetic image comes closer than a real one (`auc`), and the mean difference of
 
 Intervals by the bootstrap. Synthetic images are independent draws of a generator and are resampled
 one by one; real images of one patient are not, so *patients* are resampled. Training patients are
-not: a maximum over them is not a smooth function of who is in, and the bootstrap fails there;
-`jackknife` leaves out a tenth of them at a time instead, and shows how much depends on them.
+not: a maximum over them is not a smooth function of who is in, and the bootstrap fails there.
 
 Source: Efron, Tibshirani 1993; cluster bootstrap, Davison, Hinkley 1997, section 3.8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,54 +118,6 @@ def compare_scores(
         Estimate(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True)
     )
     return Comparison(excess, auc, difference, len(synthetic), len(real), patients)
-
-
-@dataclass(frozen=True)
-class Jackknife:
-    """A number, and what it is without each tenth of the training patients."""
-
-    value: float
-    parts: Floats
-    """(parts,) the number without each part."""
-
-    @property
-    def spread(self) -> float:
-        """Largest minus smallest of the parts."""
-        return float(self.parts.max() - self.parts.min())
-
-
-def jackknife(
-    table: Floats,
-    statistic: Callable[[Floats], float],
-    *,
-    parts: int = 10,
-    seed: int = 0,
-) -> Jackknife:
-    """Return a number with and without each part of the patients.
-
-    Parameters
-    ----------
-    table
-        (n, K) a value of every query with every patient.
-    statistic
-        From (n, K') to a number, such as ``lambda t: t.max(axis=1).mean()``.
-    parts
-        From 2 to K.
-    seed
-        Decides which patients are left out together.
-
-    Raises
-    ------
-    OptionError
-        If `parts` is out of range.
-    """
-    patients = table.shape[1]
-    if not 2 <= parts <= patients:
-        msg = f"parts is {parts}; give a number from 2 to the number of patients, {patients}."
-        raise OptionError(msg)
-    order = np.random.default_rng(seed).permutation(patients)
-    without = [np.delete(table, left_out, axis=1) for left_out in np.array_split(order, parts)]
-    return Jackknife(float(statistic(table)), np.array([float(statistic(t)) for t in without]))
 
 
 class _Sides:

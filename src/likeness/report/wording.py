@@ -93,7 +93,7 @@ LEVEL_WORDS: Final[dict[str, str]] = {
     "L0": "stored again, brightness or contrast changed",
     "L1": "noise, blur, or mixed with a little of another image",
     "L2": "flipped, turned by quarter turns, shifted or turned a little",
-    "L3": "turned, zoomed, shifted, warped or blurred more, or mixed half and half",
+    "L3": "turned, zoomed, shifted, warped or blurred more, or mixed with more of another image",
     "L4": "only a part of the image is copied",
     "L5": "heavily altered",
 }
