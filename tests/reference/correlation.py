@@ -97,21 +97,19 @@ def blocks(image, grid):
     return out
 
 
-def all_pairs(queries, references, grid, transforms=ORDER):
+def all_pairs(queries, references, transforms=ORDER):
     """Compare everything.
 
-    Returns a dict: (query, reference, transform) -> (r_cat, r_ch, grid r_cat, grid r_ch).
+    Returns a dict: (query, reference, transform) -> (r_cat, r_ch).
     """
     square = queries.shape[2] == queries.shape[3]
     used = [t for t in transforms if square or t in KEEPS_SHAPE]
-    small = [blocks(r, grid) for r in references]
     table = {}
     for q, query in enumerate(queries):
         for name in used:
             turned = turn(query, name)
-            turned_small = blocks(turned, grid)
             for m, reference in enumerate(references):
-                table[q, m, name] = (*both(turned, reference), *both(turned_small, small[m]))
+                table[q, m, name] = both(turned, reference)
     return table
 
 

@@ -12,14 +12,12 @@ from likeness.search import SearchOptions, available_engines, exact, search
 from likeness.search.plan import plan_search
 from likeness.similarity import (
     apply_transform,
-    block_correlation,
-    block_correlation_mean,
     correlation,
     correlation_mean,
 )
 from likeness.types import TRANSFORMS
 
-OPTIONS = SearchOptions(top_k=7, top_patients=5, grid=5)
+OPTIONS = SearchOptions(top_k=7, top_patients=5)
 
 
 def problem(dtype, shape=(2, 12, 12), seed=0):
@@ -63,9 +61,9 @@ def test_blocks_and_threads(monkeypatch, dtype, query_block, reference_block, gr
 
 @pytest.mark.parametrize("shape", [(2, 12, 12), (3, 128, 64), (1, 100, 70), (1, 520, 520)])
 def test_engines(shape):
-    """All engines give the same bits, also for block sums of two digits and of uneven blocks."""
+    """All engines give the same bits."""
     queries, references, codes = problem("uint8", shape)
-    options = replace(OPTIONS, grid=64, transforms=("identity", "flip_v", "rot90"))
+    options = replace(OPTIONS, transforms=("identity", "flip_v", "rot90"))
     results = [
         search(Source(queries[:3]), Source(references[:20], codes[:20]), options=options, engine=e)
         for e in available_engines()
@@ -110,8 +108,6 @@ def test_order_of_references(dtype):
         assert (a.transform == b.transform).all()
         assert (a.correlation == b.correlation).all()
         assert (a.correlation_mean == b.correlation_mean).all()
-    assert (plain.grid.correlation == mixed.grid.correlation).all()
-    assert (plain.grid.reference_index_mean == order[mixed.grid.reference_index_mean]).all()
     assert (plain.identity_index == order[mixed.identity_index]).all()
 
 
@@ -127,14 +123,6 @@ def test_same_bits_as_the_definition_of_record(dtype):
             turned = apply_transform(queries[q], TRANSFORMS[top.transform[q, rank]])
             assert top.correlation[q, rank] == correlation(turned, references[m])
             assert top.correlation_mean[q, rank] == correlation_mean(turned, references[m])
-    grid = result.grid
-    for (q, patient), m in np.ndenumerate(grid.reference_index):
-        turned = apply_transform(queries[q], TRANSFORMS[grid.transform[q, patient]])
-        assert grid.correlation[q, patient] == block_correlation(turned, references[m], grid=5)
-        m = grid.reference_index_mean[q, patient]
-        turned = apply_transform(queries[q], TRANSFORMS[grid.transform_mean[q, patient]])
-        value = block_correlation_mean(turned, references[m], grid=5)
-        assert grid.correlation_mean[q, patient] == value
 
 
 def test_largest_pixels():
@@ -175,11 +163,10 @@ def test_constant_of_a_tenth_has_no_correlation():
     images = rng.random((6, 1, 32, 32)).astype(np.float32)
     images[2] = 0.1
     images[3] = np.float32(0.1) * (1 + 6e-8 * rng.integers(0, 2, (1, 32, 32)))
-    result = search(Source(images), Source(images), options=SearchOptions(grid=8), engine="numpy")
+    result = search(Source(images), Source(images), engine="numpy")
     assert result.undefined_queries.tolist() == [False, False, True, True, False, False]
     assert result.undefined_references.tolist() == result.undefined_queries.tolist()
     assert np.isnan(result.top.correlation[2:4]).all()
     assert (result.top.reference_index[2:4] == -1).all()
     assert not np.isin(result.top.reference_index, [2, 3]).any()
-    assert np.isnan(result.grid.correlation[:, 2:4]).all()
     assert np.isfinite(result.identity[[0, 1, 4, 5]]).all()

@@ -18,7 +18,7 @@ def found():
     queries = some_images(rng, 4, (3, 6, 6), "uint8")
     references = rng.integers(0, 256, (30, 3, 6, 6), dtype=np.uint8)
     queries[2] = 9  # undefined
-    options = SearchOptions(top_k=5, grid=3)
+    options = SearchOptions(top_k=5)
     return search(Source(queries), Source(references), options=options, engine="numpy")
 
 

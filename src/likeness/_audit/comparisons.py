@@ -86,7 +86,6 @@ class Searcher:
             top_patients=self.options.top_patients,
             transforms=self.options.transforms,
             channels=self.channels,
-            grid=None,
         )
 
     def compare(

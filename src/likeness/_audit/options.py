@@ -35,7 +35,7 @@ class AuditOptions:
     """Whether the eight flips and quarter turns are searched, or only the images as they are."""
     top_k: int = 20
     """Most correlated training images kept per image."""
-    top_patients: int = 64
+    top_patients: int = 2
     """Patients kept per image at full size; at least 2."""
     train_sample: int = 20_000
     """Most training images that are compared with the other patients' training images, and most

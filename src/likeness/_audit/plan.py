@@ -166,7 +166,6 @@ def plan_audit(
         top_patients=options.top_patients,
         transforms=options.transforms,
         channels=_channels(sets["train"], options),
-        grid=None,
     )
     engine = choose_engine(options.engine, options.threads)
     planned_train = sets["train"]

@@ -30,7 +30,7 @@ def audit(
     channels: str | None = None,
     flips: bool = True,
     top_k: int = 20,
-    top_patients: int = 64,
+    top_patients: int = 2,
     train_sample: int = 20_000,
     local_sample: int = 2_000,
     self_check: bool = True,

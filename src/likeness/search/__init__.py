@@ -8,10 +8,9 @@ In: queries (n, C, H, W) and references (m, C, H, W), any size, read piece by pi
     queries ----read--> transform, pack --+
 
 For every query the search keeps the most correlated images and the best image of the most
-correlated patients at full size, and the best image of every patient at block means, each by two
-definitions of the correlation that come out of the same products (see
-`likeness.similarity.pearson`). Every query is also tried flipped and turned; a match names what,
-applied to the query, lays it on the reference.
+correlated patients, each by two definitions of the correlation that come out of the same products
+(see `likeness.similarity.pearson`). Every query is also tried flipped and turned; a match names
+what, applied to the query, lays it on the reference.
 
 Exact means: what is returned is what the definition of record gives for every single pair. 8-bit
 images are compared in integers. For other types float32 only proposes, with a written bound of its
@@ -30,13 +29,12 @@ from likeness.search.exact import search
 from likeness.search.matches import matches_table, write_matches
 from likeness.search.options import SearchOptions
 from likeness.search.plan import SearchPlan, plan_search
-from likeness.search.result import GridBest, SearchResult, TopImages, TopPatients
+from likeness.search.result import SearchResult, TopImages, TopPatients
 from likeness.search.source import ImageSource
 
 __all__ = [
     "Engine",
     "EngineChoice",
-    "GridBest",
     "ImageSource",
     "SearchOptions",
     "SearchPlan",

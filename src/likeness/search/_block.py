@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.search._candidates import full_size_needed, grid_needed
+from likeness.search._candidates import needed_by_lists
 from likeness.search._running import (
     ABSENT,
     Best,
+    RankedImages,
+    RankedPatients,
     RunningIdentity,
-    RunningPatients,
-    RunningTop,
     Segments,
 )
 from likeness.search.source import read_images
@@ -25,7 +25,7 @@ from likeness.types import TRANSFORMS, Flags, Floats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from likeness.search._levels import Levels
+    from likeness.search._level import Level
     from likeness.search.options import SearchOptions
     from likeness.search.plan import SearchPlan
     from likeness.search.source import ImageSource
@@ -42,7 +42,7 @@ class Job:
     query_groups: NDArray[np.int32] | None
     options: SearchOptions
     plan: SearchPlan
-    levels: Levels
+    level: Level
     pool: ThreadPoolExecutor
     reader: ThreadPoolExecutor
 
@@ -54,23 +54,16 @@ class BlockState:
     """
 
     def __init__(self, start: int, stop: int, job: Job) -> None:
-        count, patients = stop - start, job.references.num_patients
+        count = stop - start
         self.start, self.stop = start, stop
         self.position = 0
         """References done."""
         self.undefined_queries: Flags = np.zeros(count, dtype=np.bool_)
         self.undefined_references: Flags = np.zeros(len(job.references), dtype=np.bool_)
-        k = job.options.top_k
-        self.tops = (RunningTop(count, k), RunningTop(count, k))
-        self.patients = (
-            RunningPatients(count, patients, with_other=True),
-            RunningPatients(count, patients, with_other=True),
-        )
+        k, people = job.options.top_k, job.options.top_patients
+        self.tops = (RankedImages(count, k), RankedImages(count, k))
+        self.patients = (RankedPatients(count, people), RankedPatients(count, people))
         self.identities = (RunningIdentity(count), RunningIdentity(count))
-        self.grid = tuple(
-            RunningPatients(count, patients, with_other=False)
-            for _ in range(0 if job.options.grid is None else 2)
-        )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all arrays by name; they are the state itself, not copies."""
@@ -78,11 +71,10 @@ class BlockState:
             "undefined_queries": self.undefined_queries,
             "undefined_references": self.undefined_references,
         }
-        for kind in ("tops", "patients", "identities", "grid"):
+        for kind in ("tops", "patients", "identities"):
             for i, running in enumerate(getattr(self, kind)):
                 for name, array in vars(running).items():
-                    if array is not None:
-                        found[f"{kind}_{i}_{name}"] = array
+                    found[f"{kind}_{i}_{name}"] = array
         return found
 
 
@@ -92,8 +84,7 @@ class _Group:
 
     rows: slice
     """Within the block."""
-    full: Any
-    grid: Any
+    ready: Any
     patients: NDArray[np.int32] | None
     """(w,) the own patient of each, whose references it never meets."""
 
@@ -103,8 +94,7 @@ class _Tile:
     first: int
     codes: NDArray[np.int32]
     segments: Segments
-    full: Any
-    grid: Any
+    ready: Any
 
 
 @dataclass
@@ -141,7 +131,7 @@ def run_block(state: BlockState, job: Job, after_tile: Callable[[BlockState, int
     groups = list(job.pool.map(lambda rows: _pack(state, job, rows), _group_rows(state, job)))
     for tile in _tiles(state.position, job):
         stop = tile.first + len(tile.codes)
-        state.undefined_references[tile.first : stop] = ~tile.full.defined.image
+        state.undefined_references[tile.first : stop] = ~tile.ready.defined.image
         for _ in job.pool.map(partial(_compare, state, job, tile), groups):
             pass
         state.position = stop
@@ -156,12 +146,10 @@ def _group_rows(state: BlockState, job: Job) -> list[slice]:
 def _pack(state: BlockState, job: Job, rows: slice) -> _Group:
     start, stop = state.start + rows.start, state.start + rows.stop
     images = read_images(job.queries, start, stop, job.plan.channels)
-    full = job.levels.full.pack(images, job.plan.transforms)
-    level = job.levels.grid
-    grid = None if level is None else level.pack(images, job.plan.transforms)
-    state.undefined_queries[rows] = ~full.defined.image
+    ready = job.level.pack(images, job.plan.transforms)
+    state.undefined_queries[rows] = ~ready.defined.image
     own = None if job.query_groups is None else job.query_groups[start:stop]
-    return _Group(rows, full, grid, own)
+    return _Group(rows, ready, own)
 
 
 def _tiles(position: int, job: Job) -> Iterator[_Tile]:
@@ -195,11 +183,9 @@ def _tile(job: Job, start: int, stop: int) -> _Tile:
             pass
 
     images = read_images(job.references, start, stop, job.plan.channels)
-    full = job.levels.full.prepare(images, split)
-    level = job.levels.grid
-    grid = None if level is None else level.prepare(images, split)
+    ready = job.level.prepare(images, split)
     codes = job.references.patient_codes[start:stop]
-    return _Tile(start, codes, Segments.of(codes), full, grid)
+    return _Tile(start, codes, Segments.of(codes), ready)
 
 
 def _compare(state: BlockState, job: Job, tile: _Tile, group: _Group) -> None:
@@ -208,40 +194,27 @@ def _compare(state: BlockState, job: Job, tile: _Tile, group: _Group) -> None:
         own = tile.codes[:, None] == group.patients[None, :]
         excluded = own if own.any() else None
     rows, first = group.rows, tile.first
-    needed = full_size_needed(
-        rows,
-        tile.segments,
-        state.tops,
-        state.patients,
-        state.identities,
-        job.options.top_patients,
-    )
-    scores = job.levels.full.scores(group.full, tile.full, excluded, needed)
-    for which, chosen in enumerate(_choose(job, scores, (state, group, tile))):
+    needed = needed_by_lists(rows, tile.segments, state.tops, state.patients, state.identities)
+    scores = job.level.scores(group.ready, tile.ready, excluded, needed)
+    for which, chosen in enumerate(_choose(state, job, group, tile, scores)):
         state.tops[which].update(rows, chosen, first)
-        state.patients[which].update(rows, chosen, tile.segments, first)
-    if job.levels.grid is None:
-        return
-    needed = grid_needed(rows, tile.segments, state.grid)
-    scores = job.levels.grid.scores(group.grid, tile.grid, excluded, needed)
-    for which, chosen in enumerate(_choose(job, scores, None)):
-        state.grid[which].update(rows, chosen, tile.segments, first)
+        state.patients[which].update_patients(rows, chosen, tile.segments, first)
 
 
 def _choose(
+    state: BlockState,
     job: Job,
+    group: _Group,
+    tile: _Tile,
     scores: Iterator[tuple[Floats, Floats]],
-    identity: tuple[BlockState, _Group, _Tile] | None,
 ) -> tuple[Best, Best]:
     """Keep the best transform of every pair, by r_cat and by r_ch; the earlier one on a tie."""
     by_whole: _Chosen | None = None
     by_mean: _Chosen | None = None
     for name, (whole, mean) in zip(job.plan.transforms, scores, strict=True):
         if by_whole is None or by_mean is None:
-            if identity is not None:
-                state, group, tile = identity
-                for running, values in zip(state.identities, (whole, mean), strict=True):
-                    running.update(group.rows, values.T, tile.first)
+            for running, values in zip(state.identities, (whole, mean), strict=True):
+                running.update(group.rows, values.T, tile.first)
             by_whole, by_mean = _Chosen(whole, mean), _Chosen(mean, whole)
         else:
             by_whole.consider(whole, mean, TRANSFORMS.index(name))

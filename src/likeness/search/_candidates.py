@@ -16,28 +16,28 @@ from likeness.search._level import Needed
 from likeness.types import Flags, Floats
 
 if TYPE_CHECKING:
-    from likeness.search._running import RunningIdentity, RunningPatients, RunningTop, Segments
+    from likeness.search._running import RankedImages, RankedPatients, RunningIdentity, Segments
 
 
-def full_size_needed(
+def needed_by_lists(
     rows: slice,
     segments: Segments,
-    tops: tuple[RunningTop, RunningTop],
-    patients: tuple[RunningPatients, RunningPatients],
+    tops: tuple[RankedImages, RankedImages],
+    patients: tuple[RankedPatients, RankedPatients],
     identities: tuple[RunningIdentity, RunningIdentity],
-    num_patients: int,
 ) -> Needed:
-    """Return the question that the lists at full size ask of proposals; pairs are (r_cat, r_ch)."""
+    """Return the question that the lists ask of proposals; pairs are (r_cat, r_ch)."""
 
     def needed(whole: Floats, mean: Floats, margin: float) -> Flags:
         wanted = np.zeros(whole.shape, dtype=np.bool_)
         for which, proposed in enumerate((whole, mean)):
             lower = proposed.max(axis=0).T - margin  # (w, m)
-            listed = _kth(np.concatenate([tops[which].value[rows], lower], axis=1), _width(tops))
-            each = patients[which].value[rows].copy()
-            each[:, segments.codes] = np.maximum(each[:, segments.codes], segments.maxima(lower))
-            enough = _kth(each, num_patients)
-            bound = np.maximum(each[:, segments.codes][:, segments.place], enough[:, None])
+            top, people = tops[which], patients[which]
+            listed = _kth(np.concatenate([top.value[rows], lower], axis=1), top.value.shape[1])
+            maxima = segments.maxima(lower)
+            # The L-th best of either part is at most the L-th best of both.
+            enough = np.maximum(_kth(maxima, people.value.shape[1]), people.value[rows, -1])
+            bound = np.maximum(maxima[:, segments.place], enough[:, None])
             bound = np.minimum(bound, listed[:, None])
             wanted |= proposed + margin >= bound.T
             alone = proposed[0].T
@@ -48,28 +48,9 @@ def full_size_needed(
     return needed
 
 
-def grid_needed(rows: slice, segments: Segments, patients: tuple[RunningPatients, ...]) -> Needed:
-    """Return the question that every patient's best at block means asks of proposals."""
-
-    def needed(whole: Floats, mean: Floats, margin: float) -> Flags:
-        wanted = np.zeros(whole.shape, dtype=np.bool_)
-        for which, proposed in enumerate((whole, mean)):
-            lower = proposed.max(axis=0).T - margin
-            known = patients[which].value[rows][:, segments.codes]
-            bound = np.maximum(known, segments.maxima(lower))[:, segments.place]
-            wanted |= proposed + margin >= bound.T
-        return _possible(wanted, whole, mean)
-
-    return needed
-
-
 def _possible(wanted: Flags, whole: Floats, mean: Floats) -> Flags:
     wanted &= ~(np.isneginf(whole) & np.isneginf(mean))
     return wanted
-
-
-def _width(tops: tuple[RunningTop, RunningTop]) -> int:
-    return tops[0].value.shape[1]
 
 
 def _kth(values: Floats, k: int) -> Floats:

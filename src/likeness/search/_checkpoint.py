@@ -28,11 +28,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 SECONDS_BETWEEN: Final = 60.0
 _PARTIAL: Final = "partial.npz"
 _BLOCK: Final = re.compile(r"block-(\d+)-(\d+)\.npz")
-_DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGE: Final = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Checkpoint:
@@ -130,6 +139,5 @@ def _key(job: Job) -> str:
             "top_patients": options.top_patients,
             "transforms": list(job.plan.transforms),
             "channels": list(job.plan.channels),
-            "grid": options.grid,
         }
     )

@@ -32,7 +32,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.search._level import Defined, Needed, Reduce, Split
+from likeness.search._level import Defined, Needed, Split, flat
 from likeness.similarity._sums import Centring, centring, ratio
 from likeness.similarity.transforms import apply_transform
 from likeness.types import Flags, Floats, Images, Transform
@@ -82,7 +82,7 @@ class FloatGroup:
     images: Images
     transforms: tuple[Transform, ...]
     units: list[_Units]
-    """Per transform: blocks of uneven sizes do not move as pixels do."""
+    """Per transform."""
 
     @property
     def defined(self) -> Defined:
@@ -109,7 +109,6 @@ class FloatTile:
 class FloatLevel:
     """See the module."""
 
-    reduce: Reduce
     channels: int
     pixels: int
     limit: float
@@ -144,7 +143,7 @@ class FloatLevel:
         for name in transforms:
             units.append(self._empty(len(images)))
             for i, image in enumerate(images):
-                self._fill(units[-1], i, self.reduce(apply_transform(image, name)))
+                self._fill(units[-1], i, flat(apply_transform(image, name)))
         return FloatGroup(images, transforms, units)
 
     def prepare(self, images: Images, split: Split) -> FloatTile:
@@ -153,7 +152,7 @@ class FloatLevel:
 
         def fill(start: int, stop: int) -> None:
             for i in range(start, stop):
-                self._fill(units, i, self.reduce(images[i]))
+                self._fill(units, i, flat(images[i]))
 
         split(len(images), fill)
         return FloatTile(images, units)
@@ -232,12 +231,12 @@ class FloatLevel:
     ) -> None:
         for column in np.flatnonzero(wanted.any(axis=0)):
             image = apply_transform(group.images[column], group.transforms[transform])
-            values = self.reduce(image)
+            values = flat(image)
             own = Centrings.of(values, self.limit)
             centred = own.whole.apply(values.reshape(-1))
             centred_channels = [c.apply(v) for c, v in zip(own.channels, values, strict=True)]
             for row in np.flatnonzero(wanted[:, column]):
-                other = self.reduce(tile.images[row])
+                other = flat(tile.images[row])
                 theirs = tile.centrings.get(int(row))
                 if theirs is None:
                     theirs = tile.centrings[int(row)] = Centrings.of(other, self.limit)

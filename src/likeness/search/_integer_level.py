@@ -1,4 +1,4 @@
-"""Comparison in exact integers: 8-bit images at full size, and their block sums.
+"""Comparison of 8-bit images in exact integers.
 
 r follows from integer sums by the formula of `likeness.similarity._sums`, element by element, so
 that it is the same bit for bit whatever the tile, the thread or the engine. Integers are kept in
@@ -7,18 +7,22 @@ float64 while all of them are below 2**53, else in int64; both are exact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness.search._level import Defined, Needed, Reduce, Split
-from likeness.search._products import Products
+from likeness.search._level import Defined, Needed, Split, flat
 from likeness.similarity._sums import FLOAT64_EXACT
 from likeness.similarity.transforms import apply_transform
 from likeness.types import Flags, Floats, Images, Integers, Transform
+
+if TYPE_CHECKING:
+    from likeness.search.engines import Engine
+
+_BYTE: Final = 255
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,10 @@ class Moments:
         defined = Defined(np.zeros(count, dtype=np.bool_), np.zeros((count, channels), np.bool_))
         return Moments(np.zeros(table, np.int64), np.zeros(table, np.int64), defined)
 
-    def fill(self, i: int, values: NDArray[Any], products: Products) -> None:
+    def fill(self, i: int, values: NDArray[Any], engine: Engine) -> None:
         """Measure one image (C, P)."""
-        sums, squares = products.sums_and_squares(values)
+        found = np.array([engine.moments(channel) for channel in values], dtype=np.int64)
+        sums, squares = found[:, 0], found[:, 1]
         channels, pixels = values.shape
         self.sums[i, :-1], self.sums[i, -1] = sums, sums.sum()
         self.variances[i, :-1] = pixels * squares - sums * sums
@@ -55,21 +60,21 @@ class IntegerGroup:
 
     packed: list[list[Any]]
     """Per transform, per channel."""
-    moments: list[Moments]
-    """Per transform; one and the same object where flips and turns cannot change them."""
+    moments: Moments
+    """Flips and turns do not change them."""
 
     @property
     def defined(self) -> Defined:
         """What can be correlated."""
-        return self.moments[0].defined
+        return self.moments.defined
 
 
 @dataclass(frozen=True)
 class IntegerTile:
     """References."""
 
-    left: NDArray[Any]
-    """(parts, m, C, P)."""
+    left: NDArray[np.uint8]
+    """(m, C, P)."""
     moments: Moments
 
     @property
@@ -82,16 +87,10 @@ class IntegerTile:
 class IntegerLevel:
     """See the module."""
 
-    products: Products
-    new_reduce: Callable[[], Reduce]
+    engine: Engine
     channels: int
     pixels: int
     """Values per channel, P."""
-    maximum: int
-    copies: bool
-    """Whether values are made from the pixels, rather than being the pixels."""
-    symmetric: bool
-    """Whether a flip or turn only moves the values: not so for blocks of uneven sizes."""
 
     @property
     def description(self) -> str:
@@ -105,14 +104,11 @@ class IntegerLevel:
 
     def query_bytes(self, transforms: int) -> int:
         """Packed operands; engines may pad them by a tenth."""
-        return int(1.1 * transforms * self.channels * self.pixels * self._value_bytes())
+        return int(1.1 * transforms * self.channels * self.pixels)
 
     def reference_bytes(self) -> int:
-        """Operands, where they are not the pixels themselves."""
-        return self.channels * self.pixels * self._value_bytes() if self.copies else 0
-
-    def _value_bytes(self) -> int:
-        return self.products.parts * self.products.dtype.itemsize
+        """Nothing: the operands are the pixels themselves."""
+        return 0
 
     def work_bytes(self, rows: int, columns: int, transforms: int) -> int:
         """Count the float64 tables of one comparison, and what an engine needs to convert."""
@@ -121,43 +117,27 @@ class IntegerLevel:
 
     def pack(self, images: Images, transforms: tuple[Transform, ...]) -> IntegerGroup:
         """Prepare queries in every transform."""
-        reduce = self.new_reduce()
         packed: list[list[Any]] = []
-        moments: list[Moments] = []
-        shape = (len(images), self.channels, self.pixels)
+        moments = Moments.empty(len(images), self.channels)
+        for i, image in enumerate(images):
+            moments.fill(i, flat(image), self.engine)
+        values = np.empty((len(images), self.channels, self.pixels), dtype=np.uint8)
         for name in transforms:
-            values: NDArray[Any] | None = None
-            measured = None if self.symmetric and moments else Moments.empty(*shape[:2])
             for i, image in enumerate(images):
-                reduced = reduce(apply_transform(image, name))
-                if values is None:
-                    values = np.empty(shape, dtype=reduced.dtype)
-                values[i] = reduced
-                if measured is not None:
-                    measured.fill(i, values[i], self.products)
-            assert values is not None
-            packed.append([self.products.right(values[:, c]) for c in range(self.channels)])
-            moments.append(moments[0] if measured is None else measured)
+                values[i] = flat(apply_transform(image, name))
+            packed.append([self.engine.pack(values[:, c]) for c in range(self.channels)])
         return IntegerGroup(packed, moments)
 
     def prepare(self, images: Images, split: Split) -> IntegerTile:
         """Prepare references."""
-        shape = (len(images), self.channels, self.pixels)
-        moments = Moments.empty(*shape[:2])
-        if self.copies:
-            left = np.empty((self.products.parts, *shape), dtype=self.products.dtype)
-        else:
-            left = images.reshape(1, *shape)
+        moments = Moments.empty(len(images), self.channels)
+        left = images.reshape(len(images), self.channels, self.pixels)
 
-        def make(start: int, stop: int) -> None:
-            reduce = self.new_reduce()
-            for i in range(start, stop):  # one by one: an image stays in the cache
-                values = reduce(images[i])
-                moments.fill(i, values, self.products)
-                if self.copies:
-                    self.products.left(values, left[:, i])
+        def measure(start: int, stop: int) -> None:
+            for i in range(start, stop):
+                moments.fill(i, left[i], self.engine)
 
-        split(len(images), make)
+        split(len(images), measure)
         return IntegerTile(left, moments)
 
     def scores(
@@ -165,14 +145,12 @@ class IntegerLevel:
     ) -> Iterator[tuple[Floats, Floats]]:
         """Compare exactly; `needed` is not asked, because all is decided."""
         del needed
-        work, measured = None, None
-        for packed, moments in zip(group.packed, group.moments, strict=True):
-            if work is None or moments is not measured:
-                work, measured = _Work.of(self, moments, tile.moments), moments
+        work = _Work.of(self, group.moments, tile.moments)
+        for packed in group.packed:
             total: Any = 0
             mean = np.zeros(work.shape)
             for c in range(self.channels):
-                product = self.products.multiply(tile.left[:, :, c], packed[c])
+                product = self.engine.products(tile.left[:, c], packed[c])
                 exact = product if work.integers is np.float64 else product.astype(work.integers)
                 total = exact.copy() if c == 0 else np.add(total, exact, out=total)
                 mean += work.correlation(exact, self.pixels, c)
@@ -204,7 +182,7 @@ class _Work:
     @staticmethod
     def of(level: IntegerLevel, group: Moments, tile: Moments) -> _Work:
         total = level.channels * level.pixels
-        small = total * total * level.maximum * level.maximum < FLOAT64_EXACT
+        small = total * total * _BYTE * _BYTE < FLOAT64_EXACT
         integers: type[np.float64 | np.int64] = np.float64 if small else np.int64
         outer, roots = [], []
         for c in range(level.channels + 1):

@@ -1,7 +1,7 @@
-"""One scale at which images are compared: full size, or block means.
+"""The arithmetic in which images are compared.
 
-The search asks both scales the same questions, and each scale answers them either in exact integers
-(`_integer_level`) or by float32 proposals that float64 decides (`_float_level`).
+The search asks the same questions of both kinds: exact integers (`_integer_level`), and float32
+proposals that float64 decides (`_float_level`).
 
 Shapes here: w queries in a group, m references in a tile, T transforms. Scores are (m, w); -inf
 stands for "no correlation", "excluded", or, from proposals, "provably in no list".
@@ -43,7 +43,7 @@ class Group(Protocol):
 
 
 class Level(Protocol):
-    """A scale and an arithmetic."""
+    """An arithmetic."""
 
     @property
     def description(self) -> str:
@@ -86,10 +86,6 @@ class Level(Protocol):
         ...
 
 
-Reduce: TypeAlias = Callable[[Image], NDArray[Any]]
-"""One image (C, H, W) to the values compared (C, P), which the next call may overwrite."""
-
-
-def full_size(image: Image) -> NDArray[Any]:
-    """Return all pixels, (C, H, W) to (C, P)."""
+def flat(image: Image) -> NDArray[Any]:
+    """Return all pixels, (C, H, W) to (C, P), contiguous."""
     return np.ascontiguousarray(image).reshape(image.shape[0], -1)

@@ -1,8 +1,8 @@
 """Running bests: what has been found so far, updated tile by tile.
 
-Tiles of references come in ascending order and within a tile a lower index stands first; so "keep
-the old one unless the new one is greater" gives every tie to the lower reference index. Before a
-pair gets here its best transform has been chosen, and the earlier transform kept on a tie.
+Before a pair gets here its best transform has been chosen, and the earlier transform kept on a tie.
+Lists are in order of value, then of reference index. So a list does not depend on the order in
+which its candidates came, and two lists over different references merge into the list over both.
 
 Absent and undefined correlations are -inf here: they never win.
 """
@@ -70,68 +70,123 @@ class Segments:
         return self.order[np.minimum.reduceat(position, self.starts, axis=1)]
 
 
-class RunningTop:
+class RankedImages:
     """The k best references of each of q queries."""
 
-    def __init__(self, queries: int, k: int) -> None:
-        self.value = np.full((queries, k), ABSENT)
-        self.other = np.full((queries, k), ABSENT)
-        self.index = np.full((queries, k), -1, dtype=np.int64)
-        self.transform = np.full((queries, k), -1, dtype=np.int8)
+    def __init__(self, queries: int, length: int) -> None:
+        self.value = np.full((queries, length), ABSENT)
+        self.other = np.full((queries, length), ABSENT)
+        self.index = np.full((queries, length), -1, dtype=np.int64)
+        self.transform = np.full((queries, length), -1, dtype=np.int8)
 
     def update(self, rows: slice, best: Best, first: int) -> None:
         """Merge a tile that begins at reference `first` into the lists of some queries."""
-        kth = self.value[rows, -1]
-        better = best.value > kth[:, None]
+        better = best.value >= self.value[rows, -1:]  # an equal one may have the lower index
+        better &= best.value > ABSENT
         which = np.flatnonzero(better.any(axis=1))
         if which.size == 0:
             return
         columns = np.flatnonzero(better[which].any(axis=0))
-        here = np.arange(rows.start, rows.stop)[which]
         pick = np.ix_(which, columns)
-        value = np.concatenate([self.value[here], best.value[pick]], axis=1)
-        k = self.value.shape[1]
-        # Stable: of equal values the one already listed, then the lower index, stays in front.
-        order = np.argsort(-value, axis=1, kind="stable")[:, :k]
         index = np.broadcast_to(first + columns, (which.size, columns.size))
-
-        def merged(old: NDArray[Any], new: NDArray[Any]) -> NDArray[Any]:
-            return np.take_along_axis(np.concatenate([old[here], new], axis=1), order, axis=1)
-
-        merged_value = np.take_along_axis(value, order, axis=1)
-        listed = merged_value > ABSENT
-        self.other[here] = np.where(listed, merged(self.other, best.other[pick]), ABSENT)
-        self.index[here] = np.where(listed, merged(self.index, index), -1)
-        self.transform[here] = np.where(
-            listed, merged(self.transform, best.transform[pick]), np.int8(-1)
+        self.merge(
+            rows.start + which, best.value[pick], best.other[pick], index, best.transform[pick]
         )
-        self.value[here] = merged_value
+
+    def merge(
+        self,
+        rows: Integers,
+        value: Floats,
+        other: Floats,
+        index: Integers,
+        transform: NDArray[np.int8],
+    ) -> None:
+        """Merge candidates, (w, t) each, into the lists of w queries; no image may come twice."""
+        value = np.concatenate([self.value[rows], value], axis=1)
+        index = np.concatenate([self.index[rows], index], axis=1)
+        order = _best_first(value, index, self.value.shape[1])
+        listed = np.take_along_axis(value, order, axis=1) > ABSENT
+
+        def taken(values: NDArray[Any], absent: Any) -> NDArray[Any]:  # noqa: ANN401
+            return np.where(listed, np.take_along_axis(values, order, axis=1), absent)
+
+        both = np.concatenate([self.other[rows], other], axis=1)
+        turned = np.concatenate([self.transform[rows], transform], axis=1)
+        self.value[rows] = taken(value, ABSENT)
+        self.other[rows] = taken(both, ABSENT)
+        self.index[rows] = taken(index, -1)
+        self.transform[rows] = taken(turned, np.int8(-1))
 
 
-class RunningPatients:
-    """The best reference of each of K patients, for each of q queries."""
+class RankedPatients(RankedImages):
+    """The best reference of each of the L best patients, for each of q queries.
 
-    def __init__(self, queries: int, patients: int, *, with_other: bool) -> None:
-        self.value = np.full((queries, patients), ABSENT)
-        self.index = np.full((queries, patients), -1, dtype=np.int32)
-        self.transform = np.full((queries, patients), -1, dtype=np.int8)
-        self.other = np.full((queries, patients), ABSENT) if with_other else None
+    Whoever is among the L best over all references is among the L best over those where his best
+    one lies; so nobody is lost when lists over parts are merged.
+    """
 
-    def update(self, rows: slice, best: Best, segments: Segments, first: int) -> None:
+    def __init__(self, queries: int, length: int) -> None:
+        super().__init__(queries, length)
+        self.code = np.full((queries, length), -1, dtype=np.int32)
+
+    def update_patients(self, rows: slice, best: Best, segments: Segments, first: int) -> None:
         """Merge a tile that begins at reference `first`."""
         maxima = segments.maxima(best.value)
-        view = self.value[rows]
-        better = maxima > view[:, segments.codes]
-        if not better.any():
+        better = (maxima >= self.value[rows, -1:]) & (maxima > ABSENT)
+        which = np.flatnonzero(better.any(axis=1))
+        if which.size == 0:
             return
-        row, patient = np.nonzero(better)
-        column = segments.first_of(best.value, maxima)[row, patient]
-        code = segments.codes[patient]
-        view[row, code] = maxima[row, patient]
-        self.index[rows][row, code] = first + column
-        self.transform[rows][row, code] = best.transform[row, column]
-        if self.other is not None:
-            self.other[rows][row, code] = best.other[row, column]
+        patients = np.flatnonzero(better[which].any(axis=0))
+        column = segments.first_of(best.value[which], maxima[which])[:, patients]
+        pick = which[:, None], column
+        codes = np.broadcast_to(segments.codes[patients], column.shape)
+        self.merge_patients(
+            rows.start + which,
+            np.where(better[which][:, patients], best.value[pick], ABSENT),
+            best.other[pick],
+            first + column,
+            best.transform[pick],
+            codes,
+        )
+
+    def merge_patients(
+        self,
+        rows: Integers,
+        value: Floats,
+        other: Floats,
+        index: Integers,
+        transform: NDArray[np.int8],
+        code: Integers,
+    ) -> None:
+        """Merge candidates, (w, t) each, of which no two of a row are of one patient."""
+        value = value.copy()
+        same = self.code[rows][:, :, None] == code[:, None, :]  # (w, L, t)
+        place, candidate = same.argmax(axis=1), same.any(axis=1)
+        listed = np.take_along_axis(self.value[rows], place, axis=1)
+        at = np.take_along_axis(self.index[rows], place, axis=1)
+        wins = candidate & ((value > listed) | ((value == listed) & (index < at)))
+        value[candidate & ~wins] = ABSENT
+        for row, column in zip(*np.nonzero(wins), strict=True):
+            self.value[rows[row], place[row, column]] = ABSENT
+        both = np.concatenate([self.value[rows], value], axis=1)
+        index = np.concatenate([self.index[rows], index], axis=1)
+        order = _best_first(both, index, self.value.shape[1])
+        listed_now = np.take_along_axis(both, order, axis=1) > ABSENT
+
+        def merged(old: NDArray[Any], new: NDArray[Any], absent: Any) -> NDArray[Any]:  # noqa: ANN401
+            values = np.concatenate([old[rows], new], axis=1)
+            return np.where(listed_now, np.take_along_axis(values, order, axis=1), absent)
+
+        self.other[rows] = merged(self.other, other, ABSENT)
+        self.transform[rows] = merged(self.transform, transform, np.int8(-1))
+        self.code[rows] = merged(self.code, code.astype(np.int32), np.int32(-1))
+        self.index[rows] = np.where(listed_now, np.take_along_axis(index, order, axis=1), -1)
+        self.value[rows] = np.take_along_axis(both, order, axis=1)
+
+
+def _best_first(value: Floats, index: Integers, length: int) -> Integers:
+    """Return the order by falling value, then rising index; the first `length`."""
+    return np.lexsort((index, -value), axis=1)[:, :length]
 
 
 class RunningIdentity:
@@ -145,6 +200,7 @@ class RunningIdentity:
         """Merge a tile, (w, m), that begins at reference `first`."""
         column = np.argmax(values, axis=1)
         highest = values[np.arange(len(values)), column]
-        better = highest > self.value[rows]
+        known = self.value[rows]
+        better = (highest > known) | ((highest == known) & (first + column < self.index[rows]))
         self.value[rows][better] = highest[better]
         self.index[rows][better] = first + column[better]

@@ -14,7 +14,7 @@ from likeness.errors import OptionError
 from likeness.search._assemble import Assembly
 from likeness.search._block import BlockState, Job, run_block
 from likeness.search._checkpoint import Checkpoint
-from likeness.search._levels import build_levels
+from likeness.search._levels import build_level
 from likeness.search._threads import single_blas_thread
 from likeness.search.engines import EngineChoice, choose_engine
 from likeness.search.options import SearchOptions
@@ -94,14 +94,14 @@ def search(
     )
     own = _own_patients(query_groups, len(queries))
     choice = engine if isinstance(engine, EngineChoice) else choose_engine(engine, plan.threads)
-    levels = build_levels(choice.engine, queries.dtype, plan.image_shape, options.grid)
-    assembly = Assembly(options, plan, references.num_patients)
+    level = build_level(choice.engine, queries.dtype, plan.image_shape)
+    assembly = Assembly(options, plan)
     with (
         single_blas_thread(),
         ThreadPoolExecutor(plan.threads, thread_name_prefix="likeness-search") as pool,
         ThreadPoolExecutor(1, thread_name_prefix="likeness-read") as reader,
     ):
-        job = Job(queries, references, own, options, plan, levels, pool, reader)
+        job = Job(queries, references, own, options, plan, level, pool, reader)
         store = Checkpoint(checkpoint, job)
         done = store.finished()
         remaining = len(queries) - sum(state.stop - state.start for state in done)

@@ -22,21 +22,17 @@ class SearchOptions:
 
     top_k: int = 20
     """Reference images kept per query, by each of the two correlations. 1 to 10,000."""
-    top_patients: int = 64
+    top_patients: int = 2
     """Patients kept per query at full size, with the best image of each. 2 to 10,000."""
     transforms: tuple[Transform, ...] = TRANSFORMS
     """Flips and quarter turns of the query that are tried. Quarter turns and transpositions are
     left out where images are not square; `identity` is always among them."""
     channels: tuple[int, ...] | None = None
     """Channels compared, in this order. None for all but an annotation channel."""
-    grid: int | None = 64
-    """Blocks along each axis at the scale of decisions, 2 to 1,024; None for full size alone."""
 
     def __post_init__(self) -> None:
         _in_range("--top-k", self.top_k, 1, _MOST_KEPT)
         _in_range("--top-patients", self.top_patients, 2, _MOST_KEPT)
-        if self.grid is not None:
-            _in_range("--grid", self.grid, 2, 1024)
         unknown = [name for name in self.transforms if name not in TRANSFORMS]
         if unknown or "identity" not in self.transforms:
             msg = (

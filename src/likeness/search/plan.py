@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from likeness.errors import MemoryBudgetError, OptionError
-from likeness.search._levels import Levels, build_levels
+from likeness.search._level import Level
+from likeness.search._levels import build_level
 from likeness.search._threads import count_threads
 from likeness.search.engines.numpy_engine import NumpyEngine
 from likeness.search.options import SearchOptions
 from likeness.search.source import check_sources, chosen_channels
-from likeness.similarity.blocks import BlockGrid
 from likeness.similarity.transforms import possible_transforms
 from likeness.types import Transform
 
@@ -64,7 +64,7 @@ class SearchPlan:
     memory_bytes: int
     """The budget."""
     operations: int
-    """Multiplications and additions, all pairs, transforms and both scales."""
+    """Multiplications and additions, all pairs and transforms."""
     arithmetic: str
     """In words."""
 
@@ -168,7 +168,7 @@ def plan_search(
         needs_bytes=costs.needs(block, tile),
         memory_bytes=memory_bytes,
         operations=int(costs.multiply),
-        arithmetic=costs.levels.description,
+        arithmetic=costs.level.description,
     )
 
 
@@ -176,7 +176,7 @@ def plan_search(
 class _Costs:
     """Memory and time of a search, as functions of the blocks."""
 
-    levels: Levels
+    level: Level
     shape: tuple[int, int, int]
     transforms: tuple[Transform, ...]
     channels: tuple[int, ...]
@@ -203,26 +203,20 @@ class _Costs:
         shape = (len(channels), height, width)
         transforms = possible_transforms(options.transforms, height, width)
         pixels = len(channels) * height * width
-        patients = references.num_patients
-        grids = 0 if options.grid is None else 2
         listed = 25 * options.top_k + 29 * options.top_patients
-        both = pixels
-        if options.grid is not None:
-            blocks = BlockGrid(height, width, options.grid)
-            both += 3 * len(channels) * blocks.rows * blocks.columns
         return _Costs(
-            levels=build_levels(NumpyEngine(), queries.dtype, shape, options.grid),
+            level=build_level(NumpyEngine(), queries.dtype, shape),
             shape=shape,
             transforms=transforms,
             channels=channels,
             image_bytes=pixels * queries.dtype.itemsize,
             source_bytes=queries.image_shape[0] * height * width * queries.dtype.itemsize,
             num_queries=len(queries),
-            # values, other values, places and transforms; and what sorting them takes at the end
-            state_bytes=patients * (2 * 21 + grids * 13 + 24) + 4 * listed + 64,
-            result_bytes=grids * 13 * patients + 2 * listed + 64,
+            # values, other values, places and transforms; and what merging them takes
+            state_bytes=8 * listed + 64,
+            result_bytes=2 * listed + 64,
             threads=threads,
-            multiply=2.0 * len(queries) * len(references) * len(transforms) * both,
+            multiply=2.0 * len(queries) * len(references) * len(transforms) * pixels,
             read=_READ_NANOSECONDS * len(references) * pixels,
         )
 
@@ -238,13 +232,13 @@ class _Costs:
         """Return the peak memory of the process for a block of queries and a tile of references."""
         group = min(self._widest(), -(-block // self.threads))  # grows with the block
         tried = len(self.transforms)
-        query = self.state_bytes + sum(level.query_bytes(tried) for level in self.levels.all)
-        if any(level.keeps_pixels for level in self.levels.all):
+        query = self.state_bytes + self.level.query_bytes(tried)
+        if self.level.keeps_pixels:
             query += self.image_bytes
         # The tile at work, the next one, and what a source may need to read it.
         reference = 2 * self.image_bytes + max(self.source_bytes, self.image_bytes)
-        reference += 2 * sum(level.reference_bytes() for level in self.levels.all)
-        work = max(level.work_bytes(tile, group, tried) for level in self.levels.all)
+        reference += 2 * self.level.reference_bytes()
+        work = self.level.work_bytes(tile, group, tried)
         work += 100 * tile * group  # choosing among transforms, merging
         packing = 3 * group * max(self.image_bytes, self.source_bytes)
         moving = max(tile * reference + self.threads * work, self.threads * packing)

@@ -38,24 +38,6 @@ class TopPatients(TopImages):
 
 
 @dataclass(frozen=True)
-class GridBest:
-    """Every patient's best image at block means, by both correlations. K patients."""
-
-    correlation: Floats
-    """(n, K); NaN where the patient has no image that can be compared."""
-    correlation_mean: Floats
-    """(n, K); its own maximum, perhaps of another image than `correlation`."""
-    reference_index: NDArray[np.int32]
-    """(n, K), where `correlation` is reached; -1 where absent."""
-    reference_index_mean: NDArray[np.int32]
-    """(n, K), where `correlation_mean` is reached."""
-    transform: NDArray[np.int8]
-    """(n, K), with which `correlation` is reached; -1 where absent."""
-    transform_mean: NDArray[np.int8]
-    """(n, K), with which `correlation_mean` is reached."""
-
-
-@dataclass(frozen=True)
 class SearchResult:
     """Everything that one search found: n queries, m references."""
 
@@ -75,8 +57,6 @@ class SearchResult:
     """(n,) highest `correlation_mean` without flips and turns."""
     identity_mean_index: Integers
     """(n,) where it is reached."""
-    grid: GridBest | None
-    """None where images were compared at full size alone."""
     undefined_queries: Flags
     """(n,) whose chosen channels are all constant: compared with nothing."""
     undefined_references: Flags
