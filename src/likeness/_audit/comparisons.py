@@ -156,6 +156,14 @@ class ByPerson:
         """Return images `start` to `stop`."""
         return self._images.read(start, stop)
 
+    def read_into(self, start: int, stop: int, out: Images) -> None:
+        """Read images `start` to `stop` into `out`."""
+        self._images.read_into(start, stop, out)
+
+    def derived_from(self) -> tuple[ImageSet, None]:
+        """Return the set whose stored rows are those of this one."""
+        return self._images, None
+
 
 class _Named:
     """Shows the search under the name of its comparison."""

@@ -61,7 +61,9 @@ class Assembly:
             self._identity[which][rows] = absent_to_nan(state.identities[which].value)
             self._identity_index[which][rows] = state.identities[which].index
 
-    def result(self, *, choice: EngineChoice, pairs: int, seconds: float) -> SearchResult:
+    def result(
+        self, *, choice: EngineChoice, pairs: int, compared: int, seconds: float
+    ) -> SearchResult:
         """Return the whole."""
         return SearchResult(
             top=_images(self._tops[0], by_mean=False),
@@ -80,6 +82,7 @@ class Assembly:
             engine=choice.name,
             engine_check=choice.check,
             num_pairs=pairs,
+            num_compared=compared,
             seconds=seconds,
         )
 

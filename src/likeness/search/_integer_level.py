@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.search._level import Defined, Needed, Split, flat
+from likeness.search.engines import loaded
 from likeness.similarity._sums import FLOAT64_EXACT
 from likeness.similarity.transforms import apply_transform
 from likeness.types import Flags, Floats, Images, Integers, Transform
@@ -73,8 +74,8 @@ class IntegerGroup:
 class IntegerTile:
     """References."""
 
-    left: NDArray[np.uint8]
-    """(m, C, P)."""
+    left: list[Any]
+    """Per channel (m, P), as the engine's `products` is best given them."""
     moments: Moments
 
     @property
@@ -131,13 +132,14 @@ class IntegerLevel:
     def prepare(self, images: Images, split: Split) -> IntegerTile:
         """Prepare references."""
         moments = Moments.empty(len(images), self.channels)
-        left = images.reshape(len(images), self.channels, self.pixels)
+        values = images.reshape(len(images), self.channels, self.pixels)
 
         def measure(start: int, stop: int) -> None:
             for i in range(start, stop):
-                moments.fill(i, left[i], self.engine)
+                moments.fill(i, values[i], self.engine)
 
         split(len(images), measure)
+        left = [loaded(self.engine, values[:, c]) for c in range(self.channels)]
         return IntegerTile(left, moments)
 
     def scores(
@@ -150,7 +152,7 @@ class IntegerLevel:
             total: Any = 0
             mean = np.zeros(work.shape)
             for c in range(self.channels):
-                product = self.engine.products(tile.left[:, c], packed[c])
+                product = self.engine.products(tile.left[c], packed[c])
                 exact = product if work.integers is np.float64 else product.astype(work.integers)
                 total = exact.copy() if c == 0 else np.add(total, exact, out=total)
                 mean += work.correlation(exact, self.pixels, c)

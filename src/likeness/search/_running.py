@@ -89,7 +89,7 @@ class RankedImages:
         columns = np.flatnonzero(better[which].any(axis=0))
         pick = np.ix_(which, columns)
         index = np.broadcast_to(first + columns, (which.size, columns.size))
-        self.merge(
+        self._merge_new(
             rows.start + which, best.value[pick], best.other[pick], index, best.transform[pick]
         )
 
@@ -101,7 +101,22 @@ class RankedImages:
         index: Integers,
         transform: NDArray[np.int8],
     ) -> None:
-        """Merge candidates, (w, t) each, into the lists of w queries; no image may come twice."""
+        """Merge candidates, (w, t) each, into the lists of w queries.
+
+        An image that is listed stays as it is unless the candidate is better.
+        """
+        value = _drop_worse(self, rows, value, index, self.index[rows], index)
+        self._merge_new(rows, value, other, index, transform)
+
+    def _merge_new(
+        self,
+        rows: Integers,
+        value: Floats,
+        other: Floats,
+        index: Integers,
+        transform: NDArray[np.int8],
+    ) -> None:
+        """Merge candidates of which none is listed."""
         value = np.concatenate([self.value[rows], value], axis=1)
         index = np.concatenate([self.index[rows], index], axis=1)
         order = _best_first(value, index, self.value.shape[1])
@@ -159,15 +174,7 @@ class RankedPatients(RankedImages):
         code: Integers,
     ) -> None:
         """Merge candidates, (w, t) each, of which no two of a row are of one patient."""
-        value = value.copy()
-        same = self.code[rows][:, :, None] == code[:, None, :]  # (w, L, t)
-        place, candidate = same.argmax(axis=1), same.any(axis=1)
-        listed = np.take_along_axis(self.value[rows], place, axis=1)
-        at = np.take_along_axis(self.index[rows], place, axis=1)
-        wins = candidate & ((value > listed) | ((value == listed) & (index < at)))
-        value[candidate & ~wins] = ABSENT
-        for row, column in zip(*np.nonzero(wins), strict=True):
-            self.value[rows[row], place[row, column]] = ABSENT
+        value = _drop_worse(self, rows, value, index, self.code[rows], code)
         both = np.concatenate([self.value[rows], value], axis=1)
         index = np.concatenate([self.index[rows], index], axis=1)
         order = _best_first(both, index, self.value.shape[1])
@@ -182,6 +189,31 @@ class RankedPatients(RankedImages):
         self.code[rows] = merged(self.code, code.astype(np.int32), np.int32(-1))
         self.index[rows] = np.where(listed_now, np.take_along_axis(index, order, axis=1), -1)
         self.value[rows] = np.take_along_axis(both, order, axis=1)
+
+
+def _drop_worse(
+    listed: RankedImages,
+    rows: Integers,
+    value: Floats,
+    index: Integers,
+    keys: NDArray[Any],
+    candidates: Integers,
+) -> Floats:
+    """Where a candidate's key (w, t) is among those listed (w, k), mark the worse one as absent.
+
+    Returns the values of the candidates; of equal ones the lower index is better, then the one that
+    is listed.
+    """
+    value = value.copy()
+    same = (keys[:, :, None] == candidates[:, None, :]) & (candidates >= 0)[:, None, :]
+    place, twice = same.argmax(axis=1), same.any(axis=1)
+    known = np.take_along_axis(listed.value[rows], place, axis=1)
+    at = np.take_along_axis(listed.index[rows], place, axis=1)
+    wins = twice & ((value > known) | ((value == known) & (index < at)))
+    value[twice & ~wins] = ABSENT
+    row, column = np.nonzero(wins)
+    listed.value[rows[row], place[row, column]] = ABSENT
+    return value
 
 
 def _best_first(value: Floats, index: Integers, length: int) -> Integers:
@@ -204,3 +236,11 @@ class RunningIdentity:
         better = (highest > known) | ((highest == known) & (first + column < self.index[rows]))
         self.value[rows][better] = highest[better]
         self.index[rows][better] = first + column[better]
+
+    def merge(self, rows: Integers, value: Floats, index: Integers) -> None:
+        """Merge one candidate (w,) for each of w queries."""
+        known = self.value[rows]
+        better = (value > known) | ((value == known) & (index < self.index[rows]))
+        better &= value > ABSENT
+        self.value[rows[better]] = value[better]
+        self.index[rows[better]] = index[better]

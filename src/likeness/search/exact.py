@@ -14,11 +14,12 @@ from likeness.errors import OptionError
 from likeness.search._assemble import Assembly
 from likeness.search._block import BlockState, Job, run_block
 from likeness.search._checkpoint import Checkpoint
+from likeness.search._filtered import coarse_rows, run_filtered
 from likeness.search._levels import build_level
 from likeness.search._threads import single_blas_thread
 from likeness.search.engines import EngineChoice, choose_engine
 from likeness.search.options import SearchOptions
-from likeness.search.plan import DEFAULT_MEMORY, plan_search
+from likeness.search.plan import DEFAULT_MEMORY, Method, plan_search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +41,14 @@ def search(
     memory_bytes: int = DEFAULT_MEMORY,
     threads: int | None = None,
     query_groups: NDArray[np.integer] | Integers | None = None,
+    method: Method = "auto",
     progress: Progress = SILENT,
     checkpoint: Path | None = None,
 ) -> SearchResult:
     """Compare every query with every reference and keep the most correlated.
 
-    The result depends on the images and `options` alone: `engine`, `memory_bytes`, `threads` and an
-    interruption change no bit of it.
+    The result depends on the images and `options` alone: `engine`, `memory_bytes`, `threads`,
+    `method` and an interruption change no bit of it.
 
     Parameters
     ----------
@@ -66,6 +68,9 @@ def search(
         (n,) for each query, the patient in the coding of `references` whose images it must not meet
         (its own, where the queries are references themselves), or -1 for none. None for none at
         all.
+    method
+        ``brute force`` compares every pair at full size; ``filter`` skips those that provably
+        cannot be listed; ``auto`` chooses.
     progress
         Where to tell how far the search has come, in pairs.
     checkpoint
@@ -90,17 +95,35 @@ def search(
     began = time.monotonic()
     options = options or SearchOptions()
     plan = plan_search(
-        queries, references, options=options, memory_bytes=memory_bytes, threads=threads
+        queries,
+        references,
+        options=options,
+        memory_bytes=memory_bytes,
+        threads=threads,
+        method=method,
     )
     own = _own_patients(query_groups, len(queries))
     choice = engine if isinstance(engine, EngineChoice) else choose_engine(engine, plan.threads)
+    compared = 0
     level = build_level(choice.engine, queries.dtype, plan.image_shape)
-    assembly = Assembly(options, plan)
     with (
         single_blas_thread(),
         ThreadPoolExecutor(plan.threads, thread_name_prefix="likeness-search") as pool,
         ThreadPoolExecutor(1, thread_name_prefix="likeness-read") as reader,
     ):
+        rows = None
+        if plan.method == "filter":
+            rows = coarse_rows(references, work=checkpoint, progress=progress)
+        if plan.method == "filter" and rows is None:  # no compiled loops on this machine
+            plan = plan_search(
+                queries,
+                references,
+                options=options,
+                memory_bytes=memory_bytes,
+                threads=threads,
+                method="brute force",
+            )
+        assembly = Assembly(options, plan)
         job = Job(queries, references, own, options, plan, level, pool, reader)
         store = Checkpoint(checkpoint, job)
         done = store.finished()
@@ -111,11 +134,16 @@ def search(
         del done
         with progress.task("search", remaining * len(references), unit="pairs") as task:
             for state in _blocks(gaps, store.partial(), job):
-                _run(state, job, store, task)
+                if rows is not None and not state.position:
+                    compared += run_filtered(state, job, rows, task)
+                else:
+                    _run(state, job, store, task)
+                    compared += (state.stop - state.start) * len(references)
                 store.save_finished(state)
                 assembly.add(state)
     return assembly.result(
         choice=choice,
+        compared=compared,
         pairs=_count_pairs(assembly, references.patient_codes, own),
         seconds=time.monotonic() - began,
     )

@@ -8,21 +8,32 @@ multiplication busy.
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from likeness.errors import MemoryBudgetError, OptionError
+from likeness.search._integer_level import IntegerLevel
 from likeness.search._level import Level
 from likeness.search._levels import build_level
 from likeness.search._threads import count_threads
 from likeness.search.engines.numpy_engine import NumpyEngine
+from likeness.search.filter.sizes import BANDS, COLUMNS, FLIGHT, LOW, READ, TILE
 from likeness.search.options import SearchOptions
 from likeness.search.source import check_sources, chosen_channels
 from likeness.similarity.transforms import possible_transforms
 from likeness.types import Transform
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from likeness.search.source import ImageSource
+
+Method: TypeAlias = Literal["auto", "filter", "brute force"]
+_WORDS: Final = {
+    "filter": "pairs that cannot be listed are skipped",
+    "brute force": "every pair at full size",
+}
 
 MEBIBYTE: Final = 1 << 20
 DEFAULT_MEMORY: Final = 2 << 30
@@ -31,6 +42,16 @@ PROCESS_BYTES: Final = 224 * MEBIBYTE
 """Python, the libraries, thread stacks, and what the allocator keeps back."""
 WIDEST_GROUP: Final = 96
 """Queries that are multiplied at once: beyond that the byte kernels fall to half their speed."""
+FEWEST_REFERENCES: Final = 1_000
+FEWEST_PAIRS: Final = 500_000
+FEWEST_PIXELS: Final = 4_096
+"""With fewer of any of them, what the filter prepares costs more than it saves."""
+FEWEST_FILTERED: Final = 128
+"""With fewer queries at once the references are read too often."""
+FILTER_SHARE: Final = 0.2
+"""Time of a filtered search over that of brute force on ordinary scans (rough, for forecasts)."""
+COMPILER_BYTES: Final = 192 * MEBIBYTE
+"""Numba and its compiler."""
 GROUP_BYTES: Final = 24 * MEBIBYTE
 """Pixels of the queries that are multiplied at once: large images go in narrower groups."""
 _TILES: Final = {256: 1.0, 128: 1.0, 64: 0.9, 32: 0.75, 16: 0.6, 8: 0.4, 4: 0.25, 2: 0.15, 1: 0.08}
@@ -67,6 +88,8 @@ class SearchPlan:
     """Multiplications and additions, all pairs and transforms."""
     arithmetic: str
     """In words."""
+    method: Method
+    """``filter``, or ``brute force``: every pair at full size."""
 
     @property
     def num_pairs(self) -> int:
@@ -74,8 +97,12 @@ class SearchPlan:
         return self.num_queries * self.num_references
 
     def seconds(self, gops: float) -> float:
-        """Estimate the time, from the speed of one thread in 10**9 operations per second."""
-        return self.operations / (gops * 1e9 * self.threads)
+        """Estimate the time, from the speed of one thread in 10**9 operations per second.
+
+        How much the filter leaves is not known beforehand; the estimate is of ordinary scans.
+        """
+        share = FILTER_SHARE if self.method == "filter" else 1.0
+        return share * self.operations / (gops * 1e9 * self.threads)
 
     def describe(self) -> str:
         """Return a few lines for a dry run."""
@@ -86,7 +113,7 @@ class SearchPlan:
         lines = [
             f"{pairs} = {self.num_pairs:,} pairs of {channels} x {height} x {width} pixels",
             f"flips and turns tried: {', '.join(self.transforms)}",
-            f"arithmetic: {self.arithmetic}",
+            f"arithmetic: {self.arithmetic}, {_WORDS[self.method]}",
             f"{self.query_block:,} queries at a time, {passes} in tiles of {self.reference_block}, "
             + threads,
             f"memory: {_mebibytes(self.needs_bytes)} of {_mebibytes(self.memory_bytes)}",
@@ -101,6 +128,7 @@ def plan_search(
     options: SearchOptions | None = None,
     memory_bytes: int = DEFAULT_MEMORY,
     threads: int | None = None,
+    method: Method = "auto",
 ) -> SearchPlan:
     """Choose blocks.
 
@@ -114,6 +142,9 @@ def plan_search(
         What the whole process may need at most, besides images that the caller holds in memory.
     threads
         None for all cores that this process may use.
+    method
+        ``brute force`` compares every pair at full size; ``filter`` skips those that cannot be
+        listed; ``auto`` filters where that should be faster. The result is the same.
 
     Returns
     -------
@@ -136,6 +167,29 @@ def plan_search(
     check_sources(queries, references)
     count = count_threads(threads)
     costs = _Costs.of(queries, references, options, count)
+    chosen = _method(method, costs, len(references))
+    if chosen == "filter":
+        block = costs.largest_filtered_block(memory_bytes, len(references))
+        if block >= min(len(queries), FEWEST_FILTERED):
+            passes = -(-len(queries) // block)
+            block = -(-len(queries) // passes)
+            return SearchPlan(
+                num_queries=len(queries),
+                num_references=len(references),
+                image_shape=costs.shape,
+                transforms=costs.transforms,
+                channels=costs.channels,
+                query_block=block,
+                reference_block=TILE,
+                group=block,
+                threads=count,
+                passes=passes,
+                needs_bytes=costs.filter_needs(block, len(references)),
+                memory_bytes=memory_bytes,
+                operations=int(costs.multiply),
+                arithmetic=costs.level.description,
+                method="filter",
+            )
     best: tuple[float, int, int] | None = None
     for rows, share in _TILES.items():
         tile = min(rows, len(references))
@@ -169,7 +223,27 @@ def plan_search(
         memory_bytes=memory_bytes,
         operations=int(costs.multiply),
         arithmetic=costs.level.description,
+        method="brute force",
     )
+
+
+def _method(asked: Method, costs: _Costs, references: int) -> Method:
+    if asked == "brute force":
+        return asked
+    pixels = costs.shape[1] * costs.shape[2]
+    able = isinstance(costs.level, IntegerLevel) and importlib.util.find_spec("numba") is not None
+    able = able and costs.shape[1] % 4 == 0 and costs.shape[2] % 4 == 0
+    if asked == "filter":
+        if not able:
+            msg = (
+                "The filter needs 8-bit images whose sides are multiples of 4, and the package "
+                "Numba (pip install 'likeness[fast]')."
+            )
+            raise OptionError(msg)
+        return asked
+    pairs = costs.num_queries * references
+    pays = references >= FEWEST_REFERENCES and pairs >= FEWEST_PAIRS and pixels >= FEWEST_PIXELS
+    return "filter" if able and pays else "brute force"
 
 
 @dataclass(frozen=True)
@@ -244,16 +318,46 @@ class _Costs:
         moving = max(tile * reference + self.threads * work, self.threads * packing)
         return PROCESS_BYTES + self.num_queries * self.result_bytes + block * query + moving
 
+    def filter_needs(self, block: int, references: int) -> int:
+        """Return the peak memory of the process for a filtered block of queries."""
+        channels = self.shape[0]
+        coarse = channels * (6 * LOW + 3 * sum(BANDS))
+        tables = 8 * references
+        query = self.state_bytes + 2 * self.image_bytes + coarse + tables
+        if self.source_bytes > self.image_bytes:
+            query += self.source_bytes
+        each = channels * 120 + 16  # terms and codes
+        moving = 2 * READ * channels * 2 * LOW
+        flight = max(FLIGHT, TILE * self.threads)
+        moving += flight * self.image_bytes
+        if self.source_bytes > self.image_bytes:
+            moving += flight * self.source_bytes
+        moving += self.threads * 2 * TILE * channels * max(BANDS)
+        moving += self.threads * block * (36 * TILE + 8 * COLUMNS * channels)
+        fixed = PROCESS_BYTES + COMPILER_BYTES + references * each
+        return fixed + self.num_queries * self.result_bytes + block * query + moving
+
+    def largest_filtered_block(self, budget: int, references: int) -> int:
+        """Return the most queries that can be filtered at once; 0 if none."""
+        return _largest(
+            self.num_queries, lambda block: self.filter_needs(block, references), budget
+        )
+
     def largest_block(self, budget: int, tile: int) -> int:
         """Return the most queries whose plan fits; 0 if none does."""
-        low, high = 0, self.num_queries
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.needs(middle, tile) <= budget:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        return _largest(self.num_queries, lambda block: self.needs(block, tile), budget)
+
+
+def _largest(most: int, needs: Callable[[int], int], budget: int) -> int:
+    """Return the largest number up to `most` whose needs fit, 0 if none; needs grow."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if needs(middle) <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _mebibytes(count: int) -> str:

@@ -71,5 +71,8 @@ class SearchResult:
     num_pairs: int
     """Pairs compared: those with the own patient or with an undefined image do not count, nor do
     flips and turns."""
+    num_compared: int
+    """Pairs whose pixels were compared in this run, each flip or turn counted by the filter: the
+    others provably cannot be listed."""
     seconds: float
     """Time of this run; what an earlier, interrupted run did is not in it."""

@@ -20,7 +20,8 @@ ANNOTATION_NAMES: Final = frozenset({"seg", "segmentation", "annotation", "annot
 class ImageSource(Protocol):
     """A set of images of one shape and number type. `likeness.datasets.ImageSet` is one.
 
-    A source may also have ``channels``, the names of its channels.
+    A source may also have ``channels``, the names of its channels; ``read_into(start, stop, out)``,
+    which spares fresh memory; and ``derived_from``, see `likeness.datasets.derived`.
     """
 
     @property

@@ -51,7 +51,7 @@ def apply_transform(image: Image, name: Transform) -> Image:
     OptionError
         If there is no such transform.
     """
-    swap, mirror_rows, mirror_columns = _steps(name)
+    swap, mirror_rows, mirror_columns = transform_steps(name)
     if swap:
         image = image.swapaxes(-2, -1)
     if mirror_rows:
@@ -63,7 +63,7 @@ def apply_transform(image: Image, name: Transform) -> Image:
 
 def inverse_transform(name: Transform) -> Transform:
     """Return the transform that undoes `name`."""
-    swap, mirror_rows, mirror_columns = _steps(name)
+    swap, mirror_rows, mirror_columns = transform_steps(name)
     if swap:  # the mirrorings meet the other axis once rows and columns are swapped back
         mirror_rows, mirror_columns = mirror_columns, mirror_rows
     return _NAMES[swap, mirror_rows, mirror_columns]
@@ -71,8 +71,8 @@ def inverse_transform(name: Transform) -> Transform:
 
 def compose_transforms(first: Transform, second: Transform) -> Transform:
     """Return the transform that does what `first` and then `second` do."""
-    swap_a, rows_a, columns_a = _steps(first)
-    swap_b, rows_b, columns_b = _steps(second)
+    swap_a, rows_a, columns_a = transform_steps(first)
+    swap_b, rows_b, columns_b = transform_steps(second)
     if swap_b:
         rows_a, columns_a = columns_a, rows_a
     return _NAMES[swap_a != swap_b, rows_a != rows_b, columns_a != columns_b]
@@ -89,7 +89,7 @@ def possible_transforms(
     return tuple(t for t in TRANSFORMS if t in names and (square or not _STEPS[t][0]))
 
 
-def _steps(name: Transform) -> tuple[bool, bool, bool]:
+def transform_steps(name: Transform) -> tuple[bool, bool, bool]:
     try:
         return _STEPS[name]
     except KeyError:

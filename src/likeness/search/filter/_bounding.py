@@ -1,0 +1,168 @@
+"""Compiled: passes over tables of estimates, and the pairs whose bounds reach a floor."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(nogil=True, cache=True)
+def combine(products, mine, theirs, mixed, whole, mean):  # type: ignore[no-untyped-def]
+    """Turn products of channels into estimates of both correlations.
+
+    products (C, w, t) float32, 0 where a channel is constant; mine (w, 5 C) and theirs (5 C, t):
+    see `bounds.Terms`; whole, mean (w, t) float32 are written. `mixed` where any channel is
+    constant.
+    """
+    channels, width, columns = products.shape
+    for i in range(width):
+        for j in range(columns):
+            whole[i, j] = np.float32(0)
+            mean[i, j] = np.float32(0)
+        for c in range(channels):
+            weight, shift = mine[i, c], mine[i, channels + c]
+            for j in range(columns):
+                product = products[c, i, j]
+                mean[i, j] += product
+                whole[i, j] += weight * theirs[c, j] * product + shift * theirs[channels + c, j]
+        if mixed:
+            for j in range(columns):
+                mean[i, j] /= _shared(mine, theirs, channels, i, j)
+        else:
+            for j in range(columns):
+                mean[i, j] /= np.float32(channels)
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _shared(mine, theirs, channels, i, j):  # type: ignore[no-untyped-def]
+    """Count the channels that vary in both; at least 1, for what is 0 anyway."""
+    count = np.float32(0)
+    for c in range(channels):
+        count += mine[i, 4 * channels + c] * theirs[4 * channels + c, j]
+    return max(count, np.float32(1))
+
+
+@numba.njit(nogil=True, cache=True)
+def kth_estimates(  # type: ignore[no-untyped-def]
+    estimates, codes, excluded, k, patients, num_patients, out
+):
+    """Find what the k-th image and the last of some patients reach, by estimates (w, m).
+
+    out (w, 3): k-th image, last patient, best; -inf where there are fewer.
+    """
+    width, count = estimates.shape
+    best = np.empty(num_patients, dtype=np.float32)
+    top = np.empty(k, dtype=np.float32)
+    people = np.empty(patients, dtype=np.float32)
+    low = np.float32(-np.inf)
+    for i in range(width):
+        best[:] = low
+        top[:] = low
+        people[:] = low
+        if excluded[i] == -3:
+            out[i] = low
+            continue
+        for j in range(count):
+            value = estimates[i, j]
+            code = codes[j]
+            if code == -2 or code == excluded[i]:
+                continue
+            if value > best[code]:
+                best[code] = value
+            if value > top[k - 1]:
+                place = k - 1
+                while place > 0 and top[place - 1] < value:
+                    top[place] = top[place - 1]
+                    place -= 1
+                top[place] = value
+        for code in range(num_patients):
+            value = best[code]
+            if value > people[patients - 1]:
+                place = patients - 1
+                while place > 0 and people[place - 1] < value:
+                    people[place] = people[place - 1]
+                    place -= 1
+                people[place] = value
+        out[i, 0], out[i, 1], out[i, 2] = top[k - 1], people[patients - 1], top[0]
+
+
+@numba.njit(nogil=True, cache=True)
+def select(  # type: ignore[no-untyped-def]
+    whole, mean, mine, theirs, mixed, floors, codes, excluded, margin, left, right, upper
+):
+    """List the pairs whose upper bound reaches a floor.
+
+    whole, mean (w, t) estimates; mine, theirs, mixed as in `combine`; floors (w, 2) float32; codes
+    (t,), -2 where a reference has no correlation; excluded (w,) a code that a query must not meet,
+    -3 where it has no correlation itself. Writes references into `left` and queries into `right`,
+    each of w t places, and into `upper` (w t, 2) the bounds without what the rest can add. Returns
+    how many.
+    """
+    width, count = whole.shape
+    channels = len(theirs) // 5
+    place = 0
+    for i in range(width):
+        if excluded[i] == -3:
+            continue
+        floor_whole, floor_mean = floors[i, 0], floors[i, 1]
+        for j in range(count):
+            rest_whole, rest_mean = np.float32(0), np.float32(0)
+            error_whole, error_mean = np.float32(0), np.float32(0)
+            for c in range(channels):
+                weight = mine[i, c] * theirs[c, j]
+                rest = mine[i, 2 * channels + c] * theirs[2 * channels + c, j]
+                error = mine[i, 3 * channels + c] + theirs[3 * channels + c, j]
+                rest_mean += rest
+                error_mean += error
+                rest_whole += weight * rest
+                error_whole += weight * error
+            divisor = np.float32(channels)
+            if mixed:
+                divisor = _shared(mine, theirs, channels, i, j)
+            bound_whole = whole[i, j] + error_whole + margin
+            bound_mean = mean[i, j] + error_mean / divisor + margin
+            if (
+                bound_whole + rest_whole >= floor_whole
+                or bound_mean + rest_mean / divisor >= floor_mean
+            ) and not (codes[j] == -2 or codes[j] == excluded[i]):
+                left[place], right[place] = j, i
+                upper[place, 0], upper[place, 1] = bound_whole, bound_mean
+                place += 1
+    return place
+
+
+@numba.njit(nogil=True, cache=True)
+def select_again(  # type: ignore[no-untyped-def]
+    sums, left, right, upper, mine, theirs, mixed, band_mine, band_theirs, floors, keep
+):
+    """Add a band to the upper bounds of pairs, and mark those that still reach a floor.
+
+    sums (p, C) products of steps; upper (p, 2) bounds without what the rest can add, updated;
+    band_mine (w, 5 C) and band_theirs (5 C, t): norm of the rest before the band, norm of the rest
+    after it, norm of the rounding, step, and 128 times the sum of the steps (of queries).
+    """
+    channels = sums.shape[1]
+    for p in range(len(left)):
+        j, i = left[p], right[p]
+        gain_whole, gain_mean, rest_whole, rest_mean = 0.0, 0.0, 0.0, 0.0
+        for c in range(channels):
+            weight = np.float64(mine[i, c]) * theirs[c, j]
+            value = sums[p, c] - band_mine[i, 4 * channels + c]
+            value *= band_mine[i, 3 * channels + c] * band_theirs[3 * channels + c, j]
+            before, error = band_mine[i, c], band_mine[i, 2 * channels + c]
+            value += error * band_theirs[c, j]
+            value += (before + error) * band_theirs[2 * channels + c, j]
+            rest = band_mine[i, channels + c] * band_theirs[channels + c, j]
+            gain_mean += value
+            rest_mean += rest
+            gain_whole += weight * value
+            rest_whole += weight * rest
+        divisor = np.float64(channels)
+        if mixed:
+            divisor = np.float64(_shared(mine, theirs, channels, i, j))
+        upper[p, 0] += gain_whole
+        upper[p, 1] += gain_mean / divisor
+        keep[p] = (
+            upper[p, 0] + rest_whole >= floors[i, 0]
+            or upper[p, 1] + rest_mean / divisor >= floors[i, 1]
+        )

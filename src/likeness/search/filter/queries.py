@@ -1,0 +1,94 @@
+"""A block of queries, made ready for one flip or turn after the other."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.search.filter.bounds import Terms, terms_of
+from likeness.search.filter.coarse import Coarse, coarse_of, layout_of
+from likeness.search.filter.estimates import LowProducts
+from likeness.search.filter.sizes import CHUNK
+from likeness.similarity.transforms import apply_transform
+from likeness.types import Images, Integers, Transform
+
+_AT_ONCE = 16
+"""Images that a thread prepares at once."""
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """How the pixels of an image are cut, so that those of all queries stay in the cache."""
+
+    edges: Integers
+    """(chunks + 1,) where the chunks begin, in an image (C, H, W) laid out flat."""
+    channel: Integers
+    """(chunks,) which channel each is of."""
+
+    @staticmethod
+    def of(channels: int, pixels: int) -> Chunks:
+        """Cut every channel of so many pixels."""
+        starts = [c * pixels + start for c in range(channels) for start in range(0, pixels, CHUNK)]
+        edges = np.array([*starts, channels * pixels])
+        return Chunks(edges, edges[:-1] // pixels)
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Queries in one turn."""
+
+    low: LowProducts
+    terms: Terms
+    bands: list[NDArray[np.int8]]
+    """For each band (C, w, K_b) steps."""
+    pixels: NDArray[np.int8]
+    """(chunks, w, CHUNK) less 128."""
+    moments: Integers
+    """(w, C, 2)."""
+
+
+class Queries:
+    """w images (w, C, H, W) of 8 bit and their coarse level."""
+
+    def __init__(self, images: Images, chunks: Chunks, pool: Executor) -> None:
+        self._images, self._chunks, self._pool = images, chunks, pool
+        parts = pool.map(
+            lambda start: coarse_of(images[start : start + _AT_ONCE]),
+            range(0, len(images), _AT_ONCE),
+        )
+        fields = zip(*(vars(part).values() for part in parts), strict=True)
+        self._coarse = Coarse(*(np.concatenate(field) for field in fields))
+
+    def turned(self, turn: Transform) -> Turned:
+        """Return the images flipped or turned; the coarse level is not computed again."""
+        height, width = self._images.shape[2:]
+        here = self._coarse
+        if turn != "identity":
+            here = here.turned(turn, layout_of(height, width))
+        steps = [(band ^ np.uint8(0x80)).view(np.int8) for band in here.bands]
+        offsets = tuple(band.sum(axis=2, dtype=np.int64) for band in steps)
+        return Turned(
+            LowProducts(here.low),
+            terms_of(here.numbers, here.moments, height * width, offsets),
+            [np.ascontiguousarray(band.swapaxes(0, 1)) for band in steps],
+            self._packed(turn),
+            here.moments,
+        )
+
+    def _packed(self, turn: Transform) -> NDArray[np.int8]:
+        count = len(self._images)
+        packed = np.zeros((len(self._chunks.channel), count, CHUNK), dtype=np.int8)
+
+        def pack(start: int) -> None:
+            stop = min(start + _AT_ONCE, count)
+            turned = np.ascontiguousarray(apply_transform(self._images[start:stop], turn))
+            flat = (turned.reshape(stop - start, -1) ^ np.uint8(0x80)).view(np.int8)
+            for k, (low, high) in enumerate(pairwise(self._chunks.edges)):
+                packed[k, start:stop, : high - low] = flat[:, low:high]
+
+        list(self._pool.map(pack, range(0, count, _AT_ONCE)))
+        return packed

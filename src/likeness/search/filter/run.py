@@ -1,0 +1,321 @@
+"""One block of queries among all references, by the filter.
+
+For each flip or turn: estimates of all pairs; a floor for every query; then, tile by tile, the
+pairs whose upper bound reaches it, fewer of them with the fine coefficients, and the exact
+correlation of those that are left. The floor of the first turn is a guess from the estimates. It is
+proven afterwards: if the lists end at or above it, nothing below could have entered them. Where
+they do not, what they hold is a lower bound of what they will hold, and so a floor without a guess.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likeness.search._running import ABSENT
+from likeness.search.filter.bounds import Terms, exact_correlations, margin, terms_of
+from likeness.search.filter.coarse import Layout, layout_of
+from likeness.search.filter.kernels import compiled
+from likeness.search.filter.merging import Found, merge_found
+from likeness.search.filter.queries import Chunks, Queries, Turned
+from likeness.search.filter.sizes import BANDS, COLUMNS, FLIGHT, LOW, READ, TILE
+from likeness.search.source import read_images
+from likeness.types import Floats, Images, Integers, Transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from likeness.datasets.derived import Rows
+    from likeness.search._block import BlockState, Job
+
+ALLOWANCE: Final = 0.0
+"""How far below the estimates the guessed floor lies. It changes the time, not the result."""
+LOWERED: Final = 0.02
+"""How far a guess is lowered where the lists did not fill."""
+LOWEST: Final = -1.1
+"""Below every correlation."""
+PAYS_BELOW: Final = 0.4
+"""With a larger share of pairs left for the exact product, comparing all pairs is faster."""
+_TRIED: Final = 4
+"""How often that is asked, at the beginning."""
+
+
+class DoesNotPayError(Exception):
+    """So much is left that comparing everything is faster."""
+
+
+class FilteredBlock:
+    """See the module. `run` fills the state."""
+
+    def __init__(self, state: BlockState, job: Job, rows: dict[str, Rows]) -> None:
+        self._state, self._job, self._rows = state, job, rows
+        channels, height, width = job.plan.image_shape
+        self._layout: Layout = layout_of(height, width)
+        self._pixels = height * width
+        self._margin = margin(LOW, channels)
+        self._chunks = Chunks.of(channels, self._pixels)
+        self._compiled = compiled()
+        self._terms = self._terms_of_references()
+        codes = job.references.patient_codes.astype(np.int64)
+        codes[~self._terms.defined] = -2
+        self._codes = codes
+        self._at_once = -(-max(TILE, FLIGHT // job.plan.threads) // TILE) * TILE
+        self._buffers = threading.local()
+        self.survivors = 0
+        """Pairs whose exact correlation was computed."""
+
+    def run(self, advance: Callable[[float], None]) -> None:
+        """Search.
+
+        Raises
+        ------
+        DoesNotPayError
+            If more than `PAYS_BELOW` of the pairs would be compared exactly.
+        """
+        state, job = self._state, self._job
+        images = read_images(job.queries, state.start, state.stop, job.plan.channels)
+        prepared = Queries(images, self._chunks, job.pool)
+        state.undefined_references[:] = ~self._terms.defined
+        queries = prepared.turned("identity")
+        state.undefined_queries[:] = ~queries.terms.defined
+        self._excluded = np.full(len(images), -1, dtype=np.int64)
+        if job.query_groups is not None:
+            self._excluded[:] = job.query_groups[state.start : state.stop]
+        self._excluded[~queries.terms.defined] = -3
+        shape = (len(images), len(job.references))
+        whole, mean = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for turn in job.plan.transforms:
+            if turn != "identity":
+                queries = prepared.turned(turn)
+            self._estimate(queries, whole, mean)
+            first = turn == "identity"
+            floors = self._guess(whole, mean) if first else self._proven_floors()
+            rows, step = np.arange(len(images)), LOWERED
+            while len(rows):
+                self._refine(queries, whole, mean, floors, rows, turn)
+                reached = self._proven_floors()
+                # A list that is not full, or ends below the floor, may lack something.
+                short = (reached < floors) & (self._excluded != -3)[:, None]
+                rows = np.flatnonzero(short.any(axis=1))
+                lower = np.where(floors - step < LOWEST, ABSENT, floors - step)
+                floors = np.where(short, np.maximum(reached, lower), floors)
+                step *= 2
+            advance(len(images) * len(job.references) / len(job.plan.transforms))
+        state.position = len(job.references)
+
+    def _terms_of_references(self) -> Terms:
+        """Read the small numbers of all references."""
+        parts = []
+        count = len(self._job.references)
+        for start in range(0, count, 8192):
+            stop = min(start + 8192, count)
+            numbers = self._read("numbers", start, stop)
+            parts.append(terms_of(numbers, self._read("moments", start, stop), self._pixels))
+        return Terms(
+            np.concatenate([part.first for part in parts]),
+            tuple(np.concatenate([p.bands[k] for p in parts]) for k in range(len(BANDS))),
+            np.concatenate([part.defined for part in parts]),
+            np.concatenate([part.varies for part in parts]),
+        )
+
+    def _read(self, field: str, start: int, stop: int) -> NDArray[Any]:
+        values = self._rows[field].read(start, stop)
+        channels = self._job.plan.channels
+        return values if len(channels) == values.shape[1] else values[:, list(channels)]
+
+    def _estimate(
+        self, queries: Turned, whole: NDArray[np.float32], mean: NDArray[np.float32]
+    ) -> None:
+        """Fill the tables of estimates."""
+        total = whole.shape[1]
+        mine = queries.terms.first
+        mixed = queries.terms.mixed or self._terms.mixed
+        step = max(1, min(READ, COLUMNS * self._job.plan.threads * 8))
+        coming = self._job.reader.submit(self._read, "low", 0, min(step, total))
+        for first in range(0, total, step):
+            low = coming.result()
+            if first + step < total:
+                coming = self._job.reader.submit(
+                    self._read, "low", first + step, min(first + 2 * step, total)
+                )
+
+            def part(start: int, low: NDArray[Any] = low, first: int = first) -> None:
+                piece = low[start : start + COLUMNS]
+                columns = slice(first + start, first + start + len(piece))
+                theirs = np.ascontiguousarray(self._terms.first[columns].T)
+                products = queries.low.multiply(piece)
+                self._compiled.combine(
+                    products, mine, theirs, mixed, whole[:, columns], mean[:, columns]
+                )
+
+            list(self._job.pool.map(part, range(0, len(low), COLUMNS)))
+
+    def _guess(self, whole: NDArray[np.float32], mean: NDArray[np.float32]) -> Floats:
+        """Return (w, 2) floors that the lists will probably end above."""
+        options, count = self._job.options, len(whole)
+        out = np.empty((2, count, 3), dtype=np.float32)
+
+        def part(start: int) -> None:
+            rows = slice(start, start + 64)
+            for which, table in enumerate((whole, mean)):
+                self._compiled.kth_estimates(
+                    table[rows],
+                    self._codes,
+                    self._excluded[rows],
+                    options.top_k,
+                    options.top_patients,
+                    self._job.references.num_patients,
+                    out[which, rows],
+                )
+
+        list(self._job.pool.map(part, range(0, count, 64)))
+        floors: Floats = out[:, :, :2].min(axis=2).T.astype(np.float64)
+        return floors - ALLOWANCE
+
+    def _proven_floors(self) -> Floats:
+        """Return (w, 2): what any of the lists holds at its end; nothing below can enter them."""
+        ends = [
+            np.minimum.reduce(
+                [
+                    self._state.tops[which].value[:, -1],
+                    self._state.patients[which].value[:, -1],
+                ]
+            )
+            for which in (0, 1)
+        ]
+        return np.stack(ends, axis=1)
+
+    def _refine(
+        self,
+        queries: Turned,
+        whole: NDArray[np.float32],
+        mean: NDArray[np.float32],
+        floors: Floats,
+        rows: Integers,
+        turn: Transform,
+    ) -> None:
+        """Compute what reaches the floors of some queries, and merge it into the lists."""
+        # Rounded down, so that float32 cannot lift a floor.
+        low = np.nextafter(floors.astype(np.float32), np.float32(-np.inf))
+        excluded = np.full(len(whole), -3, dtype=np.int64)
+        excluded[rows] = self._excluded[rows]
+        total = whole.shape[1]
+        found: list[Found] = []
+        seen = 0
+
+        at_once = self._at_once
+
+        def part(start: int) -> tuple[int, Found]:
+            stop = min(start + at_once, total)
+            tiles = [
+                self._left(queries, whole, mean, low, excluded, first, min(first + TILE, stop))
+                for first in range(start, stop, TILE)
+            ]
+            left = np.concatenate([tile[0] for tile in tiles])
+            right = np.concatenate([tile[1] for tile in tiles])
+            return len(left), self._exact(queries, floors, left, right, start, stop)
+
+        for number, (survivors, pairs) in enumerate(
+            self._job.pool.map(part, range(0, total, at_once)), 1
+        ):
+            self.survivors += survivors
+            seen += survivors
+            found.append(pairs)
+            if number <= _TRIED and seen > PAYS_BELOW * len(rows) * min(number * at_once, total):
+                raise DoesNotPayError
+        merge_found(self._state, found, self._job.references.patient_codes, turn)
+
+    def _left(
+        self,
+        queries: Turned,
+        whole: NDArray[np.float32],
+        mean: NDArray[np.float32],
+        floors: NDArray[np.float32],
+        excluded: Integers,
+        start: int,
+        stop: int,
+    ) -> tuple[Integers, Integers]:
+        """Return references and queries of the pairs that the coarse level leaves of a tile."""
+        here = slice(start, stop)
+        mine = queries.terms.first
+        theirs = np.ascontiguousarray(self._terms.first[here].T)
+        mixed = queries.terms.mixed or self._terms.mixed
+        places = len(whole) * (stop - start)
+        left, right = np.empty(places, dtype=np.int64), np.empty(places, dtype=np.int64)
+        upper = np.empty((places, 2))
+        number = self._compiled.select(
+            whole[:, here], mean[:, here], mine, theirs, mixed, floors,
+            self._codes[here], excluded, self._margin, left, right, upper,
+        )  # fmt: skip
+        left, right, upper = left[:number].copy(), right[:number].copy(), upper[:number].copy()
+        for k, steps in enumerate(queries.bands):
+            if not len(left) or not self._layout.bands[k].size:
+                break
+            stored = np.ascontiguousarray(self._read(f"fine_{k + 1}", start, stop))
+            channels, size = stored.shape[1:]
+            sums = np.zeros((len(left), channels), dtype=np.int64)
+            self._compiled.pair_products(
+                stored.reshape(-1), steps, np.arange(channels + 1) * size, np.arange(channels),
+                left, right, sums,
+            )  # fmt: skip
+            keep = np.empty(len(left), dtype=np.bool_)
+            self._compiled.select_again(
+                sums, left, right, upper, mine, theirs, mixed, queries.terms.bands[k],
+                np.ascontiguousarray(self._terms.bands[k][here].T), floors, keep,
+            )  # fmt: skip
+            left, right, upper = left[keep], right[keep], upper[keep]
+        return start + left, right
+
+    def _exact(
+        self,
+        queries: Turned,
+        floors: Floats,
+        left: Integers,
+        right: Integers,
+        start: int,
+        stop: int,
+    ) -> Found:
+        """Compare some pairs exactly; return those that reach a floor."""
+        if not len(left):
+            nothing = np.empty(0)
+            return Found(right, left, nothing, nothing)
+        left = left - start
+        pixels, first = self._pixels_of(start, stop, left)
+        sums = np.zeros((len(left), pixels.shape[1]), dtype=np.int64)
+        self._compiled.pair_products(
+            pixels.reshape(-1),
+            queries.pixels,
+            self._chunks.edges,
+            self._chunks.channel,
+            first,
+            right,
+            sums,
+        )
+        moments = self._read("moments", start, stop)[left]
+        sums += 128 * moments[:, :, 0]  # the queries are less 128
+        whole, mean = exact_correlations(sums, moments, queries.moments[right], self._pixels)
+        reach = (whole >= floors[right, 0]) | (mean >= floors[right, 1])
+        return Found(right[reach], start + left[reach], whole[reach], mean[reach])
+
+    def _pixels_of(self, start: int, stop: int, left: Integers) -> tuple[Images, Integers]:
+        """Read the references that are needed; return them and where each pair's lies."""
+        needed = np.unique(left)
+        source, channels = self._job.references, self._job.plan.channels
+        read_into = getattr(source, "read_into", None)
+        whole = channels == tuple(range(source.image_shape[0]))
+        if read_into is None or not whole:
+            return read_images(source, start, stop, channels), left
+        buffer: Images | None = getattr(self._buffers, "images", None)
+        if buffer is None or len(buffer) < len(needed):
+            shape = (max(len(needed), self._at_once), *source.image_shape)
+            buffer = self._buffers.images = np.empty(shape, dtype=np.uint8)
+        breaks = np.flatnonzero(np.diff(needed) != 1) + 1
+        place = 0
+        for run in np.split(needed, breaks):
+            first = start + int(run[0])
+            read_into(first, first + len(run), buffer[place : place + len(run)])
+            place += len(run)
+        return buffer, np.searchsorted(needed, left)

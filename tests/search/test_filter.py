@@ -1,0 +1,316 @@
+"""The filter: the same bits as brute force, and bounds that hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.fft import dctn
+
+from likeness.errors import OptionError
+from likeness.search import SearchOptions, plan_search, search
+from likeness.search._block import BlockState, Job
+from likeness.search.filter import _byte_products, estimates, kernels, run
+from likeness.search.filter.coarse import coarse_of, from_halves, layout_of, make_rows
+from likeness.search.filter.queries import Queries
+from likeness.similarity import correlation, correlation_mean
+from likeness.similarity.transforms import apply_transform
+from likeness.types import TRANSFORMS
+
+from .sources import Source, assert_same, some_images
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason="Numba is not installed")
+
+OPTIONS = SearchOptions(top_k=7, top_patients=4)
+
+
+def both(queries, references, options=OPTIONS, **more):
+    """Search with the filter and by brute force; they must agree bit for bit."""
+    found = [
+        search(queries, references, options=options, method=method, **more)
+        for method in ("filter", "brute force")
+    ]
+    assert_same(*found)
+    assert [f.plan.method for f in found] == ["filter", "brute force"]
+    return found[0]
+
+
+def problem(shape, seed=0, references=60):
+    rng = np.random.default_rng(seed)
+    queries = some_images(rng, 9, shape, "uint8")
+    others = some_images(rng, references, shape, "uint8")
+    others[[3, 30, 41]] = queries[2]
+    others[5] = apply_transform(queries[4], "flip_v")
+    others[17] = 1
+    queries[7] = 200
+    if shape[0] > 1:
+        others[22, 0] = 2
+        queries[5, 1] = 3
+    codes = np.concatenate([np.arange(9), rng.integers(0, 9, references - 9)])
+    return Source(queries), Source(others, codes)
+
+
+SHAPES = [(1, 8, 8), (3, 12, 12), (2, 16, 24), (4, 32, 32), (1, 64, 96), (2, 128, 128)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_same_as_brute_force(shape):
+    """All lists, with ties, copies, turned copies, constant images and constant channels."""
+    both(*problem(shape))
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 12), (2, 64, 64)])
+def test_own_patient_left_out(shape):
+    """Nobody meets the own images, and the lists are those of brute force."""
+    rng = np.random.default_rng(4)
+    images = some_images(rng, 40, shape, "uint8")
+    codes = np.concatenate([np.arange(8), rng.integers(0, 8, 32)])
+    source = Source(images, codes)
+    found = both(source, source, query_groups=codes)
+    listed = found.top.reference_index
+    assert (codes[listed] != codes[:, None])[listed >= 0].all()
+
+
+def test_random_small_problems():
+    """Many small problems: few levels, so that ties are everywhere."""
+    rng = np.random.default_rng(11)
+    for _ in range(60):
+        shape = (int(rng.integers(1, 4)), 4 * int(rng.integers(1, 5)), 4 * int(rng.integers(1, 5)))
+        images = rng.integers(0, int(rng.choice([2, 3, 256])), (18, *shape)).astype(np.uint8)
+        images[rng.integers(0, 18, 3)] = images[0]
+        images[rng.integers(0, 18), 0] = 9
+        codes = np.concatenate([np.arange(4), rng.integers(0, 4, 9)])
+        own = rng.integers(-1, 4, 5) if rng.random() < 0.3 else None
+        options = SearchOptions(
+            top_k=int(rng.integers(1, 20)), top_patients=int(rng.integers(2, 6))
+        )
+        both(Source(images[:5]), Source(images[5:], codes), options, query_groups=own)
+
+
+@pytest.mark.parametrize("allowance", [-0.5, -0.01, 0.0, 2.5])
+def test_a_wrong_guess_changes_nothing(monkeypatch, allowance):
+    """Floors guessed far too high are noticed and lowered; far too low costs time only."""
+    monkeypatch.setattr(run, "ALLOWANCE", allowance)
+    queries, references = problem((2, 32, 32), references=200)
+    both(queries, references)
+
+
+@pytest.mark.parametrize(("tile", "flight", "read"), [(1, 1, 1), (7, 20, 64), (64, 64, 1024)])
+def test_sizes_of_pieces(monkeypatch, tile, flight, read):
+    """How the work is cut up changes nothing."""
+    for name, value in (("TILE", tile), ("FLIGHT", flight), ("READ", read)):
+        monkeypatch.setattr(run, name, value)
+    queries, references = problem((2, 32, 32))
+    both(queries, references, threads=3)
+
+
+def test_without_numkong(monkeypatch):
+    """NumPy's products of the coarse level give the same lists."""
+    monkeypatch.setattr(estimates, "_numkong", lambda: None)
+    both(*problem((3, 32, 32)))
+
+
+def test_without_wide_instructions(monkeypatch):
+    """Plain loops give the same products as the processor's instruction for bytes."""
+    compiled = kernels.compiled()
+    rng = np.random.default_rng(0)
+    references = rng.integers(0, 256, (5, 1000), dtype=np.uint8)
+    queries = rng.integers(-128, 128, (2, 4, 500), dtype=np.int8)
+    left, right = (x.ravel() for x in np.indices((5, 4)))
+    order = np.argsort(right, kind="stable")
+    out = np.zeros((20, 2), dtype=np.int64)
+    compiled.pair_products(
+        references.reshape(-1), queries, np.array([0, 500, 1000]), np.array([0, 1]),
+        left[order], right[order], out,
+    )  # fmt: skip
+    for p, (m, w) in enumerate(zip(left[order], right[order], strict=True)):
+        for k in (0, 1):
+            a = references[m, 500 * k : 500 * (k + 1)].tolist()
+            b = queries[k, w].tolist()
+            assert out[p, k] == sum(x * y for x, y in zip(a, b, strict=True))
+            plain = _byte_products._plain_dot(references[m], 500 * k, queries[k, w], 0, 500)
+            assert plain == out[p, k]
+
+
+def test_giving_up(monkeypatch):
+    """Where most pairs are left, the block is done by brute force, and the result says so."""
+    monkeypatch.setattr(run, "PAYS_BELOW", -1.0)
+    queries, references = problem((2, 16, 16))
+    found = both(queries, references)
+    assert found.num_compared == len(queries) * len(references)
+
+
+def test_without_numba(monkeypatch):
+    """A plan that counts on Numba falls back where it does not work."""
+    monkeypatch.setattr(kernels, "available", lambda: False)
+    queries, references = problem((2, 16, 16))
+    found = search(queries, references, options=OPTIONS, method="filter")
+    assert found.plan.method == "brute force"
+
+
+def test_what_cannot_be_filtered():
+    """Other number types and odd sides are compared by brute force; asking otherwise is refused."""
+    rng = np.random.default_rng(0)
+    for shape, dtype in (((1, 8, 8), "float32"), ((1, 8, 8), "uint16"), ((1, 10, 8), "uint8")):
+        source = Source(some_images(rng, 4, shape, dtype))
+        assert plan_search(source, source).method == "brute force"
+        with pytest.raises(OptionError, match="multiples of"):
+            plan_search(source, source, method="filter")
+
+
+def test_resuming(tmp_path):
+    """Finished blocks are found again, whichever method made them."""
+    queries, references = problem((2, 32, 32))
+    whole = both(queries, references)
+    search(queries, references, options=OPTIONS, method="filter", checkpoint=tmp_path)
+    again = search(queries, references, options=OPTIONS, method="brute force", checkpoint=tmp_path)
+    assert_same(whole, again)
+    assert again.num_compared == 0
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (12, 20), (64, 64), (128, 96)])
+def test_coefficients_are_those_of_the_cosine_transform(shape):
+    """The coarse level against SciPy, and its norms against sums over what is left."""
+    rng = np.random.default_rng(1)
+    image = some_images(rng, 1, (1, *shape), "uint8")
+    coarse, layout = coarse_of(image), layout_of(*shape)
+    values = image[0, 0].astype(np.float64)
+    unit = (values - values.mean()) / np.linalg.norm(values - values.mean())
+    rows, columns = shape[0] // 2, shape[1] // 2
+    plane = dctn(unit.reshape(rows, 2, columns, 2).sum(axis=(1, 3)) / 2, norm="ortho")
+    blocks = np.stack([[plane[a::2, b::2] for b in (0, 1)] for a in (0, 1)]).ravel()
+    kept = np.zeros_like(blocks)
+    low = blocks[layout.low]
+    found = from_halves(coarse.low)[0, 0, : len(low)]
+    assert np.abs(found - low).max() <= 2.0**-8 * np.abs(low).max()
+    assert coarse.numbers[0, 0, 1] >= np.linalg.norm(found - low)
+    kept[layout.low] = low
+    left = 1 - kept @ kept
+    assert coarse.numbers[0, 0, 0] ** 2 >= left
+    assert coarse.numbers[0, 0, 0] ** 2 <= left + 1e-5
+    for k, (band, places) in enumerate(zip(coarse.bands, layout.bands, strict=True)):
+        rest, error, step = coarse.numbers[0, 0, 2 + 3 * k : 5 + 3 * k]
+        here = blocks[places]
+        steps = band[0, 0, : len(here)].astype(float) - 128
+        assert error >= np.linalg.norm(steps * step - here)
+        assert np.abs(steps * step - here).max(initial=0) <= 0.51 * step + 1e-9
+        assert (band[0, 0, len(here) :] == 128).all()
+        left -= here @ here
+        assert rest**2 >= left
+        assert rest**2 <= max(left, 0) + 1e-5
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_turned_coefficients_are_those_of_turned_images(name):
+    """Signs and exchanges instead of another transform."""
+    rng = np.random.default_rng(2)
+    images = some_images(rng, 3, (2, 32, 32), "uint8")
+    layout = layout_of(32, 32)
+    turned = coarse_of(images).turned(name, layout)
+    anew = coarse_of(np.ascontiguousarray(apply_transform(images, name)))
+    assert np.abs(from_halves(turned.low) - from_halves(anew.low)).max() < 2e-3
+    for a, b in zip(turned.bands, anew.bands, strict=True):
+        assert np.abs(a.astype(int) - b).max() <= 1
+    assert np.allclose(turned.numbers, anew.numbers, rtol=1e-5)
+
+
+KINDS = ("noise", "smooth", "checks", "point", "half", "near", "levels", "edge")
+
+
+def awkward(kind, rng, shape):
+    """Images that try to break a bound: energy where the basis keeps none, and extremes."""
+    _, height, width = shape
+    if kind == "noise":
+        return rng.integers(0, 256, shape)
+    if kind == "smooth":
+        i, j = np.indices((height, width))
+        angle = rng.random() * 6
+        return np.broadcast_to(128 + 120 * np.sin(i / height * angle + j / width), shape)
+    if kind == "checks":
+        i, j = np.indices((height, width))
+        return np.broadcast_to(255 * ((i + j) % 2), shape)
+    if kind == "point":
+        image = np.zeros(shape)
+        image[:, rng.integers(height), rng.integers(width)] = rng.integers(1, 256)
+        return image
+    if kind == "half":
+        image = np.full(shape, 255)
+        image[:, : height // 2] = 0
+        return image
+    if kind == "levels":
+        return 127 + rng.integers(0, 2, shape)
+    if kind == "edge":
+        image = rng.integers(0, 256, shape)
+        image[0] = 7  # a constant channel
+        return image
+    return np.clip(awkward("smooth", rng, shape) + rng.integers(-1, 2, shape), 0, 255)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from(KINDS), min_size=2, max_size=5),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(1, 8, 8), (2, 16, 12), (3, 32, 32), (1, 64, 64)]),
+)
+def test_a_floor_at_the_exact_correlation_never_loses_the_pair(kinds, seed, shape):
+    """The rounding of every step is inside the bound: a pair survives a floor at its own value."""
+    rng = np.random.default_rng(seed)
+    images = np.stack([awkward(kind, rng, shape) for kind in kinds]).astype(np.uint8)
+    images = np.concatenate([images, np.clip(images.astype(int) + 1, 0, 255).astype(np.uint8)])
+    images = images[[any(c.min() < c.max() for c in image) for image in images]]
+    if len(images) < 2:
+        return
+    block, queries = prepared(images, shape)
+    table = np.empty((2, len(images), len(images)), dtype=np.float32)
+    block._estimate(queries, *table)
+    excluded = np.full(len(images), -1)
+    for j in range(len(images)):
+        for which, measure in enumerate((correlation, correlation_mean)):
+            floors = np.full((len(images), 2), np.inf)
+            for i in range(len(images)):
+                shared = any(
+                    a.min() < a.max() and b.min() < b.max()
+                    for a, b in zip(images[i], images[j], strict=True)
+                )
+                if which == 0 or shared:
+                    floors[i, which] = measure(images[i], images[j])
+            low = np.nextafter(floors.astype(np.float32), np.float32(-np.inf))
+            left, right = block._left(queries, *table, low, excluded, j, j + 1)
+            expected = np.flatnonzero(np.isfinite(floors[:, which]))
+            assert right.tolist() == expected.tolist()
+            assert (left == j).all()
+
+
+def prepared(images, shape):
+    """A block whose queries are the references."""
+
+    class Now:
+        def __init__(self, values):
+            self._values = values
+
+        def result(self):
+            return self._values
+
+    class Pool:
+        def map(self, work, *parts):
+            return map(work, *parts)
+
+        def submit(self, work, *arguments):
+            return Now(work(*arguments))
+
+    class InMemory:
+        def __init__(self, values):
+            self._values = values
+
+        def read(self, start, stop):
+            return self._values[start:stop]
+
+    source = Source(images)
+    options = SearchOptions(top_k=2, transforms=("identity",))
+    plan = plan_search(source, source, options=options, threads=1, method="filter")
+    job = Job(source, source, None, options, plan, None, Pool(), Pool())
+    state = BlockState(0, len(images), job)
+    rows = {name: InMemory(values) for name, values in make_rows(images).items()}
+    block = run.FilteredBlock(state, job, rows)
+    return block, Queries(images, block._chunks, Pool()).turned("identity")
