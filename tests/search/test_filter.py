@@ -118,11 +118,13 @@ def test_without_wide_instructions(monkeypatch):
     references = rng.integers(0, 256, (5, 1000), dtype=np.uint8)
     queries = rng.integers(-128, 128, (2, 4, 500), dtype=np.int8)
     left, right = (x.ravel() for x in np.indices((5, 4)))
-    order = np.argsort(right, kind="stable")
-    out = np.zeros((20, 2), dtype=np.int64)
+    some = rng.random(20) < 0.7
+    left, right = left[some], right[some]
+    order = np.lexsort((left, right, left // 3))
+    out = np.zeros((len(left), 2), dtype=np.int64)
     compiled.pair_products(
-        references.reshape(-1), queries, np.array([0, 500, 1000]), np.array([0, 1]),
-        left[order], right[order], out,
+        references, queries, np.array([0, 500, 1000]), np.array([0, 1]),
+        left[order], right[order], 3, out,
     )  # fmt: skip
     for p, (m, w) in enumerate(zip(left[order], right[order], strict=True)):
         for k in (0, 1):

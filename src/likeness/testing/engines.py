@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from likeness.search.engines import LoadingEngine
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -64,11 +66,17 @@ class EngineTests:
             assert (products == 255 * 255 * length).all()
 
     def test_alternating_extremes(self) -> None:
-        """0 beside 255, and 127 beside 128, where signed kernels saturate or wrap."""
-        for first, second in ((0, 255), (127, 128), (255, 128), (1, 254)):
-            rows = np.full((5, 4097), first, dtype=np.uint8)
-            rows[:, ::2] = second
-            self._check(rows, rows[::-1, ::-1].copy())
+        """All orders of 0, 128 and 255, where kernels that add two or four products saturate."""
+        fours = np.stack(np.meshgrid(*[[0, 128, 255]] * 4), axis=-1).reshape(-1, 4)
+        rows = np.tile(fours.astype(np.uint8), 20)[:, :77]
+        self._check(rows, rows)
+
+    def test_every_remainder(self) -> None:
+        """Numbers of rows and lengths that leave every remainder when cut for registers."""
+        rng = np.random.default_rng(11)
+        rows, others = rng.integers(128, 256, (2, 66, 200), dtype=np.uint8)
+        for k in range(1, 67):
+            self._check(rows[:k, : 2 * k + 1], others[: 67 - k, : 2 * k + 1])
 
     def test_every_pair_of_bytes(self) -> None:
         """Each of the 65,536 products of two bytes is right on its own."""
@@ -91,20 +99,71 @@ class EngineTests:
         self._check(rows, wide[:, 700:2700])
         self._check(rows, wide[3:4, 700:2700])
 
+    def test_rows_that_cannot_be_written(self) -> None:
+        """The arrays may be read-only."""
+        rng = np.random.default_rng(7)
+        rows = rng.integers(0, 256, (20, 900), dtype=np.uint8)
+        others = rng.integers(0, 256, (11, 900), dtype=np.uint8)
+        rows.flags.writeable = others.flags.writeable = False
+        self._check(rows, others)
+
     def test_arguments_are_neither_changed_nor_kept(self) -> None:
         """Changing an array after `pack` changes nothing."""
         rng = np.random.default_rng(3)
         rows = rng.integers(0, 256, (6, 3000), dtype=np.uint8)
         others = rng.integers(0, 256, (5, 3000), dtype=np.uint8)
-        before, expected = rows.copy(), exact_products(rows, others)
+        before, others_before = rows.copy(), others.copy()
+        expected = exact_products(rows, others)
         engine = self.make_engine()
         packed = engine.pack(others)
+        assert (others == others_before).all()
         others[:] = 0
         first = np.array(engine.products(rows, packed))
         second = np.array(engine.products(rows, packed))
         assert (rows == before).all()
         assert (first == expected).all()
         assert (second == expected).all()
+
+    def test_nothing_is_remembered(self) -> None:
+        """The same array with other bytes gives other products; packed rows are used again."""
+        rng = np.random.default_rng(8)
+        engine = self.make_engine()
+        others = rng.integers(0, 256, (5, 3000), dtype=np.uint8)
+        packed = engine.pack(others)
+        rows = np.empty((6, 3000), dtype=np.uint8)
+        for _ in range(3):
+            rows[:] = rng.integers(0, 256, rows.shape, dtype=np.uint8)
+            assert (engine.products(rows, packed) == exact_products(rows, others)).all()
+            engine.pack(rows)
+
+    def test_results_belong_to_the_caller(self) -> None:
+        """A result can be overwritten, and does not change when the next one is computed."""
+        rng = np.random.default_rng(9)
+        engine = self.make_engine()
+        rows, others = rng.integers(0, 256, (2, 12, 700), dtype=np.uint8)
+        packed = engine.pack(others)
+        first = engine.products(rows, packed)
+        second = engine.products(others, packed)
+        assert (first == exact_products(rows, others)).all()
+        first[:] = -1.0
+        assert (second == exact_products(others, others)).all()
+        assert (engine.products(rows, packed) == exact_products(rows, others)).all()
+
+    def test_rows_that_were_sent_before(self) -> None:
+        """Where an engine has `load`, what it returns stands for the rows, and is a copy."""
+        engine = self.make_engine()
+        if not isinstance(engine, LoadingEngine):
+            return
+        rng = np.random.default_rng(10)
+        for shape, width in (((40, 3001), 9), ((1, 70_001), 2), ((130, 65_536), 1)):
+            rows = rng.integers(0, 256, shape, dtype=np.uint8)
+            others = rng.integers(0, 256, (width, shape[1]), dtype=np.uint8)
+            before, expected = rows.copy(), exact_products(rows, others)
+            there = engine.load(rows)
+            assert (rows == before).all()
+            rows[:] = 0
+            for _ in range(2):
+                assert (engine.products(there, engine.pack(others)) == expected).all()
 
     def test_moments(self) -> None:
         """Sums and sums of squares are exact, also beyond 32 bits."""
@@ -125,7 +184,7 @@ class EngineTests:
         engine = self.make_engine()
         others = rng.integers(0, 256, (33, 20_000), dtype=np.uint8)
         packed = engine.pack(others)
-        blocks = [rng.integers(0, 256, (20, 20_000), dtype=np.uint8) for _ in range(8)]
+        blocks = [rng.integers(0, 256, (20, 20_000), dtype=np.uint8) for _ in range(16)]
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(lambda rows: engine.products(rows, packed), blocks))
         for rows, products in zip(blocks, found, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Engine(Protocol):
         Parameters
         ----------
         rows
-            (n, K); each row is contiguous, but rows may lie apart.
+            (n, K); each row is contiguous, but rows may lie apart. May be read-only.
         """
         ...
 
@@ -47,7 +47,7 @@ class Engine(Protocol):
         Parameters
         ----------
         rows
-            (m, K); each row is contiguous, but rows may lie apart.
+            (m, K); each row is contiguous, but rows may lie apart. May be read-only.
         packed
             What `pack` returned for (n, K).
 
@@ -61,3 +61,21 @@ class Engine(Protocol):
     def moments(self, row: Bytes) -> tuple[int, int]:
         """Return the sum and the sum of squares of one row (K,), contiguous; both exact."""
         ...
+
+
+@runtime_checkable
+class LoadingEngine(Engine, Protocol):
+    """An engine far from the memory of the host, which would rather be sent the same rows once.
+
+    `products` of such an engine takes what `load` returned in place of the rows, with the same
+    result. All else is as in `Engine`; what `load` returns holds its own copy.
+    """
+
+    def load(self, rows: Bytes) -> Any:  # noqa: ANN401
+        """Send rows (m, K) to where they will be multiplied, each with several packed ones."""
+        ...
+
+
+def loaded(engine: Engine, rows: Bytes) -> Any:  # noqa: ANN401
+    """Return what `products` of this engine is best given for rows that it will meet often."""
+    return engine.load(rows) if isinstance(engine, LoadingEngine) else rows

@@ -258,8 +258,8 @@ class FilteredBlock:
             channels, size = stored.shape[1:]
             sums = np.zeros((len(left), channels), dtype=np.int64)
             self._compiled.pair_products(
-                stored.reshape(-1), steps, np.arange(channels + 1) * size, np.arange(channels),
-                left, right, sums,
+                stored.reshape(len(stored), -1), steps, np.arange(channels + 1) * size,
+                np.arange(channels), left, right, TILE, sums,
             )  # fmt: skip
             keep = np.empty(len(left), dtype=np.bool_)
             self._compiled.select_again(
@@ -283,39 +283,32 @@ class FilteredBlock:
             nothing = np.empty(0)
             return Found(right, left, nothing, nothing)
         left = left - start
-        pixels, first = self._pixels_of(start, stop, left)
+        pixels = self._pixels_of(start, stop, left)
         sums = np.zeros((len(left), pixels.shape[1]), dtype=np.int64)
         self._compiled.pair_products(
-            pixels.reshape(-1),
-            queries.pixels,
-            self._chunks.edges,
-            self._chunks.channel,
-            first,
-            right,
-            sums,
-        )
+            pixels.reshape(len(pixels), -1), queries.pixels, self._chunks.edges,
+            self._chunks.channel, left, right, TILE, sums,
+        )  # fmt: skip
         moments = self._read("moments", start, stop)[left]
         sums += 128 * moments[:, :, 0]  # the queries are less 128
         whole, mean = exact_correlations(sums, moments, queries.moments[right], self._pixels)
         reach = (whole >= floors[right, 0]) | (mean >= floors[right, 1])
         return Found(right[reach], start + left[reach], whole[reach], mean[reach])
 
-    def _pixels_of(self, start: int, stop: int, left: Integers) -> tuple[Images, Integers]:
-        """Read the references that are needed; return them and where each pair's lies."""
-        needed = np.unique(left)
+    def _pixels_of(self, start: int, stop: int, left: Integers) -> Images:
+        """Read references, those that are needed; each lies at its own place, less `start`."""
         source, channels = self._job.references, self._job.plan.channels
         read_into = getattr(source, "read_into", None)
-        whole = channels == tuple(range(source.image_shape[0]))
-        if read_into is None or not whole:
-            return read_images(source, start, stop, channels), left
+        if read_into is None or channels != tuple(range(source.image_shape[0])):
+            return read_images(source, start, stop, channels)
         buffer: Images | None = getattr(self._buffers, "images", None)
-        if buffer is None or len(buffer) < len(needed):
-            shape = (max(len(needed), self._at_once), *source.image_shape)
+        if buffer is None:
+            # Fresh memory for every piece would cost as much as the reading.
+            shape = (self._at_once, *source.image_shape)
             buffer = self._buffers.images = np.empty(shape, dtype=np.uint8)
+        needed = np.unique(left)
         breaks = np.flatnonzero(np.diff(needed) != 1) + 1
-        place = 0
         for run in np.split(needed, breaks):
-            first = start + int(run[0])
-            read_into(first, first + len(run), buffer[place : place + len(run)])
-            place += len(run)
-        return buffer, np.searchsorted(needed, left)
+            first, last = int(run[0]), int(run[-1]) + 1
+            read_into(start + first, start + last, buffer[first:last])
+        return buffer
