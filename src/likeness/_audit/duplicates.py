@@ -12,13 +12,13 @@ a whole. So does another picture of the same person; therefore patients leave as
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from likeness._findings import DuplicatePair
+from likeness._neighbours.joining import rows_by_key
 from likeness.datasets import ImageSet
 from likeness.scores import PatientRanking
 from likeness.types import TRANSFORMS, Flags, Floats, Integers
@@ -51,12 +51,9 @@ class Contamination:
 
 def exact_within(images: ImageSet, role: Role) -> list[DuplicatePair]:
     """Return pairs of images of one set with equal pixels; a group of n gives n - 1 pairs."""
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, digest in enumerate(images.pixel_hashes):
-        groups[digest].append(index)
     return [
         _exact_pair(images, role, members[0], images, role, other)
-        for members in groups.values()
+        for members in rows_by_key(images.pixel_hashes).values()
         for other in members[1:]
     ]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from likeness._audit.options import AuditOptions
 from likeness._findings import Check, SetSummary
+from likeness._neighbours.opening import is_unnamed
 from likeness._progress import Progress
 from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set, verify
 from likeness.errors import DamagedSetError, ImageMismatchError, OptionError
@@ -166,13 +167,6 @@ def refuse_mismatch(inputs: Inputs) -> None:
         "Prepare all of them with the same options: `likeness prepare --help`."
     )
     raise ImageMismatchError(msg)
-
-
-def is_unnamed(channels: tuple[str, ...]) -> bool:
-    """Whether the names of the channels are only those that any picture gets."""
-    return channels in {("grey",), ("red", "green", "blue")} or all(
-        name.startswith("channel_") for name in channels
-    )
 
 
 def channel_checks(inputs: Inputs) -> list[Check]:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from likeness._neighbours.joining import SAME_IMAGE, Joining
 
 if TYPE_CHECKING:
     from likeness.datasets import ImageSet
     from likeness.scores.ranking import PatientRanking
     from likeness.types import Flags
-
-SAME_IMAGE: Final = 0.999
-"""r_ch at 64 x 64 from which two images are taken for one picture."""
 
 
 @dataclass(frozen=True)
@@ -63,32 +62,19 @@ def find_people(
         (m,) training images that are not constant: empty slices are equal and show nobody. None
         if none is constant.
     """
-    parent = np.arange(train.num_patients)
+    joining = Joining(train.num_patients)
     first: dict[str, int] = {}
     shown = np.ones(len(train), dtype=np.bool_) if varies is None else varies
     hashes, codes = train.pixel_hashes, train.patient_codes.tolist()
     for row in np.flatnonzero(shown):
-        _join(parent, first.setdefault(hashes[row], codes[row]), codes[row])
+        joining.join(first.setdefault(hashes[row], codes[row]), codes[row])
     same = np.nan_to_num(ranking.similarity, nan=-1.0) >= SAME_IMAGE
     for row, column in zip(*np.nonzero(same), strict=True):
         code = int(train.patient_codes[sample[row]])
-        _join(parent, code, int(ranking.group[row, column]))
-    roots = np.array([_root(parent, code) for code in range(len(parent))])
-    _, groups = np.unique(roots, return_inverse=True)
+        joining.join(code, int(ranking.group[row, column]))
+    groups = joining.groups()
     members: dict[int, list[str]] = defaultdict(list)
     for code, group in enumerate(groups.tolist()):
         members[group].append(str(train.patient_names[code]))
     merged = [names for names in members.values() if len(names) > 1]
-    return People(groups.astype(np.int32), merged)
-
-
-def _root(parent: NDArray[np.int64], code: int) -> int:
-    while parent[code] != code:
-        parent[code] = parent[parent[code]]
-        code = int(parent[code])
-    return code
-
-
-def _join(parent: NDArray[np.int64], first: int, second: int) -> None:
-    low, high = sorted((_root(parent, first), _root(parent, second)))
-    parent[high] = low
+    return People(groups, merged)

@@ -43,6 +43,8 @@ class Series:
     """Finite, (n,)."""
     note: str = ""
     """A few words below the label."""
+    noun: str = "image"
+    """What one value stands for."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,9 @@ def _grid(axis: _Axis, top: float, bottom: float) -> str:
 
 def _row_label(row: Series, top: float, baseline: float, *, wide: bool) -> str:
     number = row.values.size
-    images = f"{text.count(number)} image{'' if number == 1 else 's'}"
+    images = text.many(number, row.noun)
     if number == 0:
-        details = ["no images"]
+        details = [f"no {row.noun}s"]
     else:
         details = [images, f"median {text.correlation(float(np.median(row.values)))}"]
     if row.note:

@@ -1,4 +1,4 @@
-"""Only the search: the most correlated references of every query, without any verdict."""
+"""The most correlated references of every query."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import pyarrow as pa
 
 from likeness._files import folder_lock
+from likeness._neighbours.opening import Given
 from likeness._progress import SILENT, Progress
 from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
 from likeness.datasets.building import check_out
 from likeness.errors import ImageMismatchError
 from likeness.search import SearchOptions, SearchResult, matches_table, search, write_matches
-from likeness.types import TRANSFORMS, Images
-
-Given: TypeAlias = "ImageSet | Path | str | Images"
+from likeness.types import TRANSFORMS
 
 
 @dataclass(frozen=True)
