@@ -24,11 +24,10 @@ STEPS = (
     "skipped after 1,536 coefficients per channel",
     "skipped after 3,584",
     "skipped after 7,680",
-    "skipped after 15,872",
-    "all pixels compared",
+    "pixels compared, at least of one channel",
     "among the 20 best of this query",
 )
-COLOURS = ("#eceff4", "#c3d3e8", "#8fb1d8", "#4f81bd", "#f2a65a", "#b5182b")
+COLOURS = ("#eceff4", "#c3d3e8", "#6f9bcc", "#f2a65a", "#b5182b")
 
 
 def steps_of(queries, references):
@@ -59,7 +58,7 @@ def steps_of(queries, references):
         nobody = np.full(len(queries), -1)
         for used in range(len(ready.bands) + 1):
             some = replace(ready, bands=ready.bands[:used])
-            left, right = block._left(some, *tables, floors, nobody, 0, len(references))
+            left, right, _ = block._left(some, *tables, floors, nobody, 0, len(references))
             step[right, left] = used + 1
     listed = found.top.reference_index
     for query, places in enumerate(listed):
@@ -105,7 +104,7 @@ def main():
         interpolation="nearest",
         cmap=ListedColormap(COLOURS),
         vmin=-0.5,
-        vmax=5.5,
+        vmax=4.5,
     )
     starts = np.flatnonzero(np.diff(references.patient_codes)) + 0.5
     axes.vlines(starts, -0.5, len(step) - 0.5, color="white", linewidth=0.6)

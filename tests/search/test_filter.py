@@ -14,7 +14,7 @@ from likeness.search._block import BlockState, Job
 from likeness.search.filter import _byte_products, estimates, kernels, run
 from likeness.search.filter.coarse import coarse_of, from_halves, layout_of, make_rows
 from likeness.search.filter.queries import Queries
-from likeness.similarity import correlation, correlation_mean
+from likeness.similarity import correlation, correlation_mean, correlation_per_channel
 from likeness.similarity.transforms import apply_transform
 from likeness.types import TRANSFORMS
 
@@ -278,10 +278,13 @@ def test_a_floor_at_the_exact_correlation_never_loses_the_pair(kinds, seed, shap
                 if which == 0 or shared:
                     floors[i, which] = measure(images[i], images[j])
             low = np.nextafter(floors.astype(np.float32), np.float32(-np.inf))
-            left, right = block._left(queries, *table, low, excluded, j, j + 1)
+            left, right, each = block._left(queries, *table, low, excluded, j, j + 1)
             expected = np.flatnonzero(np.isfinite(floors[:, which]))
             assert right.tolist() == expected.tolist()
             assert (left == j).all()
+            for i, row in zip(right, each, strict=True) if shape[0] > 1 else ():
+                exact = correlation_per_channel(images[i], images[j])
+                assert all(r is None or bound >= r for r, bound in zip(exact, row, strict=True))
 
 
 def prepared(images, shape):

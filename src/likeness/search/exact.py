@@ -94,6 +94,9 @@ def search(
     """
     began = time.monotonic()
     options = options or SearchOptions()
+    choice = engine if isinstance(engine, EngineChoice) else choose_engine(engine, threads)
+    if method == "auto" and choice.name.startswith("torch-cuda"):
+        method = "brute force"  # the filter's loops run on the processor
     plan = plan_search(
         queries,
         references,
@@ -103,7 +106,6 @@ def search(
         method=method,
     )
     own = _own_patients(query_groups, len(queries))
-    choice = engine if isinstance(engine, EngineChoice) else choose_engine(engine, plan.threads)
     compared = 0
     level = build_level(choice.engine, queries.dtype, plan.image_shape)
     with (

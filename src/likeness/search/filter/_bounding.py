@@ -133,11 +133,12 @@ def select(  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def select_again(  # type: ignore[no-untyped-def]
-    sums, left, right, upper, mine, theirs, mixed, band_mine, band_theirs, floors, keep
+    sums, left, right, upper, each, mine, theirs, mixed, band_mine, band_theirs, floors, keep
 ):
     """Add a band to the upper bounds of pairs, and mark those that still reach a floor.
 
-    sums (p, C) products of steps; upper (p, 2) bounds without what the rest can add, updated;
+    sums (p, C) products of steps; upper (p, 2) bounds without what the rest can add and each (p, C)
+    what the bands add to the products of channels, with the bounds of their rounding, updated;
     band_mine (w, 5 C) and band_theirs (5 C, t): norm of the rest before the band, norm of the rest
     after it, norm of the rounding, step, and 128 times the sum of the steps (of queries).
     """
@@ -153,6 +154,7 @@ def select_again(  # type: ignore[no-untyped-def]
             value += error * band_theirs[c, j]
             value += (before + error) * band_theirs[2 * channels + c, j]
             rest = band_mine[i, channels + c] * band_theirs[channels + c, j]
+            each[p, c] += value
             gain_mean += value
             rest_mean += rest
             gain_whole += weight * value
@@ -166,3 +168,57 @@ def select_again(  # type: ignore[no-untyped-def]
             upper[p, 0] + rest_whole >= floors[i, 0]
             or upper[p, 1] + rest_mean / divisor >= floors[i, 1]
         )
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _float_dot(a, b):
+    total = np.float32(0)
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(nogil=True, cache=True)
+def bound_channels(low, others, left, right, mine, theirs, band_mine, band_theirs, margin, each):
+    """Complete the upper bounds of each channel's product, each (p, C), after the last band.
+
+    low (C, w, K) of the queries and others (t, C, K) of the references, float32; the last band's
+    terms as in `select_again`.
+    """
+    channels = each.shape[1]
+    for p in range(len(left)):
+        j, i = left[p], right[p]
+        for c in range(channels):
+            value = np.float64(_float_dot(low[c, i], others[j, c])) + margin
+            value += mine[i, 3 * channels + c] + theirs[3 * channels + c, j]
+            each[p, c] += value + band_mine[i, channels + c] * band_theirs[channels + c, j]
+
+
+@numba.njit(nogil=True, cache=True)
+def narrow(
+    sums, c, moments, other_moments, pixels, left, right, each, mine, theirs, floors, margin, keep
+):
+    """Put one channel's exact correlation in the place of its bound; mark what reaches a floor.
+
+    sums (p, C) inner products of pixels, of which column c is done; moments (w, C, 2) of the
+    queries, other_moments (t, C, 2); floors (w, 2).
+    """
+    channels = each.shape[1]
+    for p in range(len(left)):
+        j, i = left[p], right[p]
+        total, squares = moments[i, c, 0], moments[i, c, 1]
+        other, other_squares = other_moments[j, c, 0], other_moments[j, c, 1]
+        variance = np.float64(pixels * squares - total * total)
+        other_variance = np.float64(pixels * other_squares - other * other)
+        each[p, c] = 0.0
+        if variance > 0 and other_variance > 0:
+            covariance = np.float64(pixels * sums[p, c] - total * other)
+            each[p, c] = covariance / (np.sqrt(variance) * np.sqrt(other_variance))
+        whole, mean, shared = 0.0, 0.0, 0.0
+        for k in range(channels):
+            weight = np.float64(mine[i, k]) * theirs[k, j]
+            whole += weight * each[p, k]
+            whole += np.float64(mine[i, channels + k]) * theirs[channels + k, j]
+            mean += each[p, k]
+            shared += mine[i, 4 * channels + k] * theirs[4 * channels + k, j]
+        keep[p] = whole + margin >= floors[i, 0] or mean / max(shared, 1.0) + margin >= floors[i, 1]

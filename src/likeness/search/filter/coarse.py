@@ -2,10 +2,10 @@
 
 Each channel is centred and divided by its norm, u. Sums of 2 x 2 pixels are written in the cosine
 basis (two-dimensional, orthonormal), lowest frequencies first: `low`, rounded to bfloat16, then the
-bands `fine_1` to `fine_3`, each in whole steps of its own. What remains is kept as its norm alone.
+bands `fine_1` and `fine_2`, each in whole steps of its own. What remains is kept as its norm alone.
 For two images
 
-    <u, u'> = <low, low'> + <fine_1, fine_1'> + ... + <rest, rest'>
+    <u, u'> = <low, low'> + <fine_1, fine_1'> + <fine_2, fine_2'> + <rest, rest'>
 
 and |<rest, rest'>| <= |rest| |rest'| by Cauchy and Schwarz. The norms of what rounding took away
 are kept beside; see `bounds`.
@@ -121,10 +121,8 @@ class Coarse:
     """(n, C, K_1) whole steps plus 128; zero steps at the end."""
     fine_2: NDArray[np.uint8]
     """(n, C, K_2)."""
-    fine_3: NDArray[np.uint8]
-    """(n, C, K_3)."""
     numbers: NDArray[np.float32]
-    """(n, C, 11): norm of what `low` leaves, norm of its rounding, and for each band the norm of
+    """(n, C, 8): norm of what `low` leaves, norm of its rounding, and for each band the norm of
     what is left after it, of its rounding, and its step. Norms are upper bounds."""
     moments: Integers
     """(n, C, 2) sums of pixels and of their squares, exact."""
@@ -135,7 +133,7 @@ class Coarse:
     @property
     def bands(self) -> tuple[NDArray[np.uint8], ...]:
         """The bands in order."""
-        return self.fine_1, self.fine_2, self.fine_3
+        return self.fine_1, self.fine_2
 
     def turned(self, transform: Transform, layout: Layout) -> Coarse:
         """Return the coarse level of the images flipped or turned.
@@ -156,8 +154,8 @@ class Coarse:
             else:
                 values[:, :, signs] = -values[:, :, signs]  # 256 less the byte, in 8 bits
             found.append(values)
-        low, first, second, third = found
-        return Coarse(low, first, second, third, self.numbers, self.moments)
+        low, first, second = found
+        return Coarse(low, first, second, self.numbers, self.moments)
 
 
 def coarse_of(images: Images) -> Coarse:
@@ -185,12 +183,11 @@ def coarse_of(images: Images) -> Coarse:
     for k, (band, places) in enumerate(zip(bands, layout.bands, strict=True)):
         compiled().round_band(flat_planes, places, band, numbers[:, 2 + 3 * k :], left)
     shape = (count, channels, -1)
-    first, second, third = (band.reshape(shape) for band in bands)
+    first, second = (band.reshape(shape) for band in bands)
     return Coarse(
         to_halves(low).reshape(shape),
         first,
         second,
-        third,
         numbers.reshape(shape),
         moments.reshape(shape),
     )

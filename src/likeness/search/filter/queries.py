@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.search.filter.bounds import Terms, terms_of
-from likeness.search.filter.coarse import Coarse, coarse_of, layout_of
+from likeness.search.filter.coarse import Coarse, coarse_of, from_halves, layout_of
 from likeness.search.filter.estimates import LowProducts
 from likeness.search.filter.sizes import CHUNK
 from likeness.similarity.transforms import apply_transform
@@ -42,6 +42,8 @@ class Turned:
     """Queries in one turn."""
 
     low: LowProducts
+    floats: NDArray[np.float32]
+    """(C, w, K) the low coefficients."""
     terms: Terms
     bands: list[NDArray[np.int8]]
     """For each band (C, w, K_b) steps."""
@@ -73,6 +75,7 @@ class Queries:
         offsets = tuple(band.sum(axis=2, dtype=np.int64) for band in steps)
         return Turned(
             LowProducts(here.low),
+            from_halves(np.ascontiguousarray(here.low.swapaxes(0, 1))),
             terms_of(here.numbers, here.moments, height * width, offsets),
             [np.ascontiguousarray(band.swapaxes(0, 1)) for band in steps],
             self._packed(turn),

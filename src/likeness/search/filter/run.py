@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from likeness.search._running import ABSENT
 from likeness.search.filter.bounds import Terms, exact_correlations, margin, terms_of
-from likeness.search.filter.coarse import Layout, layout_of
+from likeness.search.filter.coarse import Layout, from_halves, layout_of
 from likeness.search.filter.kernels import compiled
 from likeness.search.filter.merging import Found, merge_found
 from likeness.search.filter.queries import Chunks, Queries, Turned
@@ -59,6 +59,9 @@ class FilteredBlock:
         self._chunks = Chunks.of(channels, self._pixels)
         self._compiled = compiled()
         self._terms = self._terms_of_references()
+        # What is least known is compared first: afterwards most pairs are out.
+        rest = self._terms.bands[-1][:, channels : 2 * channels]
+        self._order = [int(c) for c in np.argsort(-np.mean(rest**2, axis=0), kind="stable")]
         codes = job.references.patient_codes.astype(np.int64)
         codes[~self._terms.defined] = -2
         self._codes = codes
@@ -214,9 +217,8 @@ class FilteredBlock:
                 self._left(queries, whole, mean, low, excluded, first, min(first + TILE, stop))
                 for first in range(start, stop, TILE)
             ]
-            left = np.concatenate([tile[0] for tile in tiles])
-            right = np.concatenate([tile[1] for tile in tiles])
-            return len(left), self._exact(queries, floors, left, right, start, stop)
+            left, right, each = (np.concatenate(parts) for parts in zip(*tiles, strict=True))
+            return len(left), self._exact(queries, floors, low, left, right, each, start, stop)
 
         for number, (survivors, pairs) in enumerate(
             self._job.pool.map(part, range(0, total, at_once)), 1
@@ -237,8 +239,11 @@ class FilteredBlock:
         excluded: Integers,
         start: int,
         stop: int,
-    ) -> tuple[Integers, Integers]:
-        """Return references and queries of the pairs that the coarse level leaves of a tile."""
+    ) -> tuple[Integers, Integers, Floats]:
+        """Return the pairs that the coarse level leaves of a tile.
+
+        References, queries, and (p, C) upper bounds of the products of channels.
+        """
         here = slice(start, stop)
         mine = queries.terms.first
         theirs = np.ascontiguousarray(self._terms.first[here].T)
@@ -251,6 +256,7 @@ class FilteredBlock:
             self._codes[here], excluded, self._margin, left, right, upper,
         )  # fmt: skip
         left, right, upper = left[:number].copy(), right[:number].copy(), upper[:number].copy()
+        each = np.zeros((number, len(theirs) // 5))
         for k, steps in enumerate(queries.bands):
             if not len(left) or not self._layout.bands[k].size:
                 break
@@ -263,18 +269,27 @@ class FilteredBlock:
             )  # fmt: skip
             keep = np.empty(len(left), dtype=np.bool_)
             self._compiled.select_again(
-                sums, left, right, upper, mine, theirs, mixed, queries.terms.bands[k],
+                sums, left, right, upper, each, mine, theirs, mixed, queries.terms.bands[k],
                 np.ascontiguousarray(self._terms.bands[k][here].T), floors, keep,
             )  # fmt: skip
-            left, right, upper = left[keep], right[keep], upper[keep]
-        return start + left, right
+            left, right, upper, each = left[keep], right[keep], upper[keep], each[keep]
+        if len(left) and each.shape[1] > 1:
+            # Without a band all its terms are those of the rest after it: nothing is added twice.
+            self._compiled.bound_channels(
+                queries.floats, from_halves(np.ascontiguousarray(self._read("low", start, stop))),
+                left, right, mine, theirs, queries.terms.bands[-1],
+                np.ascontiguousarray(self._terms.bands[-1][here].T), self._margin, each,
+            )  # fmt: skip
+        return start + left, right, each
 
     def _exact(
         self,
         queries: Turned,
         floors: Floats,
+        low: NDArray[np.float32],
         left: Integers,
         right: Integers,
+        each: Floats,
         start: int,
         stop: int,
     ) -> Found:
@@ -284,13 +299,27 @@ class FilteredBlock:
             return Found(right, left, nothing, nothing)
         left = left - start
         pixels = self._pixels_of(start, stop, left)
-        sums = np.zeros((len(left), pixels.shape[1]), dtype=np.int64)
-        self._compiled.pair_products(
-            pixels.reshape(len(pixels), -1), queries.pixels, self._chunks.edges,
-            self._chunks.channel, left, right, TILE, sums,
-        )  # fmt: skip
-        moments = self._read("moments", start, stop)[left]
-        sums += 128 * moments[:, :, 0]  # the queries are less 128
+        pixels = pixels.reshape(len(pixels), -1)
+        moments = self._read("moments", start, stop)
+        mine, theirs = queries.terms.first, np.ascontiguousarray(self._terms.first[start:stop].T)
+        sums = np.zeros(each.shape, dtype=np.int64)
+        for number, c in enumerate(self._order):
+            chunks = np.flatnonzero(self._chunks.channel == c)
+            here = slice(int(chunks[0]), int(chunks[-1]) + 1)
+            products = np.zeros((len(left), 1), dtype=np.int64)
+            self._compiled.pair_products(
+                pixels, queries.pixels[here], self._chunks.edges[here.start : here.stop + 1],
+                np.zeros(len(chunks), dtype=np.int64), left, right, TILE, products,
+            )  # fmt: skip
+            sums[:, c] = products[:, 0] + 128 * moments[left, c, 0]  # the queries are less 128
+            if number + 1 < len(self._order):
+                keep = np.empty(len(left), dtype=np.bool_)
+                self._compiled.narrow(
+                    sums, c, queries.moments, moments, self._pixels, left, right, each, mine,
+                    theirs, low, self._margin, keep,
+                )  # fmt: skip
+                left, right, each, sums = left[keep], right[keep], each[keep], sums[keep]
+        moments = moments[left]
         whole, mean = exact_correlations(sums, moments, queries.moments[right], self._pixels)
         reach = (whole >= floors[right, 0]) | (mean >= floors[right, 1])
         return Found(right[reach], start + left[reach], whole[reach], mean[reach])

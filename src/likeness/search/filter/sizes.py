@@ -7,7 +7,7 @@ from typing import Final
 
 LOW: Final = 1536
 """Coefficients per channel that all pairs are compared by, at most."""
-BANDS: Final = (2048, 4096, 8192)
+BANDS: Final = (2048, 4096)
 """Further ones, for the pairs that are left."""
 TILE: Final = 128
 """References whose pairs are listed together: chunks of their pixels stay in a core's cache."""
