@@ -161,7 +161,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
     with writing_to(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_MODE)
     with os.fdopen(descriptor, "r+") as stream:
-        if not _try_lock(stream.fileno()):
+        if not try_lock(stream.fileno()):
             msg = (
                 f"{str(folder)!r} is in use by another run ({_holder(path)}). "
                 "Wait for it to end, or choose another --out."
@@ -173,7 +173,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process, or say that another one holds it; never wait."""
     try:
         if sys.platform == "win32":
             import msvcrt

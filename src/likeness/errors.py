@@ -14,6 +14,7 @@ LikenessError                     exit
 |   +-- SourceChangedError              files changed since they were read
 |   +-- FormatVersionError              written by another version
 |   +-- MemoryBudgetError               the smallest plan does not fit
+|   +-- ClusterError                    the machines of --cluster cannot do the work
 +-- LockedError                    6    another run is at work in that folder
 +-- OutputError                    7    cannot write
 
@@ -107,6 +108,10 @@ class FormatVersionError(InputError):
 
 class MemoryBudgetError(InputError):
     """Even the smallest plan needs more memory than the budget."""
+
+
+class ClusterError(InputError):
+    """The machines of a cluster do not answer, or do not see what they must see."""
 
 
 class LockedError(LikenessError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,43 @@ def tree_bytes(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and path.name != ".lock"
     }
+
+
+def killed_at(step: int, work) -> bool:
+    """Run `work` in a process that dies at its `step`-th change of the disk; whether it died.
+
+    Every rename, removal and flush counts, and the kill comes before it happens.
+    """
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def counted(function):
+            def call(*args, **kwargs):
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+                return function(*args, **kwargs)
+
+            return call
+
+        for owner, name in [
+            (Path, "replace"),
+            (Path, "unlink"),
+            (shutil, "rmtree"),
+            (os, "fsync"),
+        ]:
+            setattr(owner, name, counted(getattr(owner, name)))
+        try:
+            work()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    died = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    assert died or os.WEXITSTATUS(status) == 0
+    return died
 
 
 def raw(path: Path, *, images: int = 1, seed: int = 0) -> Path:

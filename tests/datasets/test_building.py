@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from tests.datasets.making import decode_raw, plan_of, raw, tree_bytes
 
 from likeness._files import folder_lock
-from likeness.datasets import ImageSet, building, layout, verify
+from likeness.datasets import (
+    ImageSet,
+    _growing,
+    building,
+    layout,
+    prepare_images,
+    scanning,
+    verify,
+)
 from likeness.datasets.accounting import LeftOut
 from likeness.datasets.building import build, check_out, read_accounting
 from likeness.datasets.options import RunOptions
@@ -149,9 +157,9 @@ def test_a_shard_that_shrinks_under_an_open_set_is_an_error(source, tmp_path):
     images = build(tmp_path / "out", plan_of(source)).image_set
     shard = tmp_path / "out/images/00000.npy"
     shard.write_bytes(shard.read_bytes()[:-3])
-    with pytest.raises(DamagedSetError, match="3 bytes early"):
-        images.read(0, len(images))
-    images.read(0, len(images) - 1)
+    for start, stop in [(0, len(images)), (0, 1)]:  # also rows that are still there
+        with pytest.raises(DamagedSetError, match="changed since the image set was opened"):
+            images.read(start, stop)
     shard.unlink()
     with pytest.raises(DamagedSetError, match="gone"):
         images.take([0])
@@ -236,6 +244,65 @@ def test_finished_shards_are_not_decoded_again(source, tmp_path, small_shards):
     assert decoded == [unit.key for unit in plan.units[2:]]
     assert made.image_set.fingerprint == expected
     assert tree_bytes(out) == tree_bytes(tmp_path / "whole")
+
+
+def test_a_shard_under_way_is_gone_on_with(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(_growing, "_MARK_SECONDS", 0)
+    monkeypatch.setattr(_growing, "_MARK_COST", 0)
+    monkeypatch.setattr(layout, "MAX_SHARD_IMAGES", 5)
+    plan = plan_of(source)
+    build(tmp_path / "whole", plan)
+    expected = tree_bytes(tmp_path / "whole")
+    for stop, spoil in [(1, False), (3, False), (4, False), (4, True)]:
+        out, decoded = tmp_path / f"out{stop}{spoil}", []
+
+        def decode(unit, stop=stop, decoded=decoded, plan=plan):
+            if unit is plan.units[stop] and len(decoded) == stop:
+                raise KeyboardInterrupt
+            decoded.append(unit.key)
+            yield from decode_raw(unit)
+
+        with pytest.raises(KeyboardInterrupt):
+            build(out, plan_of(source, units=plan.units, decoder=decode))
+        if spoil:
+            growing = out / "progress/growing.npy"
+            content = bytearray(growing.read_bytes())
+            content[-1] ^= 1
+            growing.write_bytes(content)
+        decoded.append("again")
+        build(out, plan_of(source, units=plan.units, decoder=decode))
+        # The first shard ends in the middle of the third file; damage costs what came after it.
+        start = 2 if spoil else stop
+        again = decoded[decoded.index("again") + 1 :]
+        assert again == [unit.key for unit in plan.units[start:]]
+        assert tree_bytes(out) == expected
+
+
+def test_headers_are_read_once(tmp_path, monkeypatch):
+    from tests.datasets.making import folder_of_pngs, pixels, png
+
+    source = folder_of_pngs(tmp_path / "source", 6)
+    described = []
+
+    def describe(path, options):
+        described.append(path.name)
+        return real(path, options)
+
+    real = scanning.describe
+    monkeypatch.setattr(scanning, "describe", describe)
+    monkeypatch.setattr(building, "decode_in_order", lambda *args, **kwargs: iter([1 / 0]))
+    with pytest.raises(ZeroDivisionError):
+        prepare_images(source, tmp_path / "out")
+    assert len(described) == 6
+    png(source / "P1/P1_001.png", pixels(50))
+    described.clear()
+    monkeypatch.undo()
+    monkeypatch.setattr(scanning, "describe", describe)
+    with pytest.raises(SourceChangedError):
+        prepare_images(source, tmp_path / "out")
+    assert described == ["P1_001.png"]
+    prepare_images(source, tmp_path / "other")
+    assert len(described) == 7
 
 
 def test_a_damaged_shard_of_an_unfinished_set_is_made_again(source, tmp_path, small_shards):

@@ -65,7 +65,27 @@ VERBS = (
         "match",
         "likeness.cli.match:match",
         "Find the most correlated reference images of every query image. No verdict.",
-        ("likeness match --queries synthetic/ --references train/ --out matches.parquet",),
+        (
+            "likeness match --queries synthetic/ --references train/ --out matches.parquet",
+            "likeness match --queries synthetic/ --references train/ --test test/ "
+            "--patient P0042 --out answer",
+        ),
+    ),
+    Verb(
+        "duplicates",
+        "likeness.cli.duplicates:duplicates",
+        "Find pictures and people that are there twice, in one set or in two.",
+        (
+            "likeness duplicates train/ --out duplicates",
+            "likeness duplicates test/ --against train/ --out leakage --fail-on duplicates",
+            "likeness duplicates synthetic/ --patient-id none --out repeated",
+        ),
+    ),
+    Verb(
+        "authenticity",
+        "likeness.cli.authenticity:authenticity",
+        "Measure authenticity (Alaa et al. 2022) among all training images. No verdict.",
+        ("likeness authenticity --synthetic synthetic/ --train train/ --out authenticity",),
     ),
     Verb(
         "audit",
@@ -98,6 +118,21 @@ VERBS = (
         "likeness.cli.verify:verify",
         "Check every byte of an image set against its checksums.",
         ("likeness verify sets/train",),
+    ),
+    Verb(
+        "append",
+        "likeness.cli.append:append",
+        "Add more images to an image set; nothing that is there is prepared again.",
+        ("likeness append sets/train more/", "likeness append sets/train more/ --dry-run"),
+    ),
+    Verb(
+        "forget",
+        "likeness.cli.forget:forget",
+        "Remove patients from an image set: pixels, rows, and what names them.",
+        (
+            "likeness forget sets/train --patient P0042 --dry-run",
+            "likeness forget sets/train --patients-from withdrawn.txt",
+        ),
     ),
     Verb(
         "validate",

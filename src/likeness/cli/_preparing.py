@@ -17,7 +17,7 @@ from likeness.cli._options import Output, readable_bytes, share_from
 from likeness.datasets import Prepared, SplitRule
 from likeness.datasets.building import SetPlan, check_out
 from likeness.datasets.inspection import notes_by_kind
-from likeness.datasets.layout import MANIFEST
+from likeness.datasets.layout import MANIFEST, place
 from likeness.datasets.manifest import read_table
 from likeness.datasets.splits import split_plan
 from likeness.errors import OptionError
@@ -202,7 +202,7 @@ def _image_notes(prepared: Prepared) -> list[str]:
     counts: Counter[str] = Counter()
     for images in prepared.sets.values():
         if images.path is not None:
-            for notes in read_table(images.path / MANIFEST, ["notes"])["notes"]:
+            for notes in read_table(place(images.path, MANIFEST), ["notes"])["notes"]:
                 counts.update(notes)
     shown = notes_by_kind(counts)[:SHOWN_NOTES]
     return [f"note       {note} ({count:,} images)" for note, count in shown]

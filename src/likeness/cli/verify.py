@@ -22,7 +22,12 @@ def verify(path: Path, /, *, output: Output = Output()) -> int:  # noqa: B008 - 
     """
     result = verify_set(path, progress=output.make_progress())
     if output.json:
-        content = {"path": str(path), "files": result.num_files, "problems": list(result.problems)}
+        content = {
+            "path": str(path),
+            "files": result.num_files,
+            "problems": list(result.problems),
+            "notes": list(result.notes),
+        }
         say(json_module.dumps(content, indent=2, sort_keys=True))
     elif result.problems:
         say(
@@ -31,4 +36,6 @@ def verify(path: Path, /, *, output: Output = Output()) -> int:  # noqa: B008 - 
         say("next  prepare the set again from its source")
     else:
         say(f"{path}: {result.num_files} files, every byte as written")
+    if not output.json:
+        say(*(f"note  {text}" for text in result.notes))
     return DAMAGED if result.problems else 0

@@ -12,6 +12,9 @@ The way of a file::
 images of which patient; `workers` decode them, in order, in one or more processes; `writer` makes
 shards that survive a kill. At the end found = used + left out, or the run fails.
 
+Afterwards a set can grow (`appending`), forget patients (`forgetting`) and carry rows derived from
+its images (`derived`); `changes` sees to it that a kill leaves the old set or the new one.
+
 What does not happen here: no image is compared with another (`likeness.search`), no file is decoded
 (`likeness.readers`), and no pixel is changed unless that was asked for and is recorded.
 """
@@ -25,9 +28,12 @@ from likeness.datasets.image_set import ImageSet
 
 if TYPE_CHECKING:
     from likeness.datasets.accounting import Accounting, LeftOut
+    from likeness.datasets.appending import Appended, append
     from likeness.datasets.brats import BratsOptions, prepare_brats
     from likeness.datasets.building import Prepared
     from likeness.datasets.chest_xray import ChestXrayOptions, prepare_chest_xray
+    from likeness.datasets.derived import Rows, derived_rows
+    from likeness.datasets.forgetting import Forgotten, forget
     from likeness.datasets.inspection import Inspection, inspect_path
     from likeness.datasets.options import PrepareOptions
     from likeness.datasets.patient_ids import PatientIds, PatientRule, parse_patient_rule
@@ -38,17 +44,23 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Accounting": "accounting",
+    "Appended": "appending",
     "BratsOptions": "brats",
     "ChestXrayOptions": "chest_xray",
+    "Forgotten": "forgetting",
     "Inspection": "inspection",
     "LeftOut": "accounting",
     "PatientIds": "patient_ids",
     "PatientRule": "patient_ids",
     "PrepareOptions": "options",
     "Prepared": "building",
+    "Rows": "derived",
     "SplitRule": "splits",
     "VerifyResult": "verification",
+    "append": "appending",
     "as_image_set": "sources",
+    "derived_rows": "derived",
+    "forget": "forgetting",
     "inspect_path": "inspection",
     "parse_patient_rule": "patient_ids",
     "prepare_brats": "brats",
@@ -61,8 +73,10 @@ _HOMES = {
 
 __all__ = [
     "Accounting",
+    "Appended",
     "BratsOptions",
     "ChestXrayOptions",
+    "Forgotten",
     "ImageSet",
     "Inspection",
     "LeftOut",
@@ -70,9 +84,13 @@ __all__ = [
     "PatientRule",
     "PrepareOptions",
     "Prepared",
+    "Rows",
     "SplitRule",
     "VerifyResult",
+    "append",
     "as_image_set",
+    "derived_rows",
+    "forget",
     "inspect_path",
     "parse_patient_rule",
     "prepare_brats",

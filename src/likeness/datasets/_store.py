@@ -2,13 +2,17 @@
 
 Shards are read with ordinary reads (seek, then read into a fresh array). A memory map would be
 shorter, but a file that shrinks under it kills the process, and its pages count as memory.
+
+The rows of a shard are images here, but nothing depends on that: rows derived from images
+(`derived`) lie in shards of the same kind.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -23,14 +27,20 @@ if TYPE_CHECKING:
 class PixelStore(Protocol):
     """Images by row number. Both methods return fresh arrays."""
 
-    image_shape: tuple[int, int, int]
     dtype: np.dtype[Any]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C, H, W."""
 
     def __len__(self) -> int:
         """Return the number of images."""
 
     def read(self, start: int, stop: int) -> Images:
         """Return the rows start to stop - 1, (stop - start, C, H, W)."""
+
+    def read_into(self, start: int, stop: int, out: Images) -> None:
+        """Read the rows start to stop - 1 into `out`."""
 
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given, (n, C, H, W)."""
@@ -41,8 +51,12 @@ class ArrayStore:
 
     def __init__(self, images: Images) -> None:
         self._images = images
-        self.image_shape = (images.shape[1], images.shape[2], images.shape[3])
         self.dtype = images.dtype
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C, H, W."""
+        return self._images.shape[1], self._images.shape[2], self._images.shape[3]
 
     def __len__(self) -> int:
         return len(self._images)
@@ -51,53 +65,97 @@ class ArrayStore:
         """Return the rows start to stop - 1."""
         return self._images[start:stop].copy()
 
+    def read_into(self, start: int, stop: int, out: Images) -> None:
+        """Copy the rows start to stop - 1 into `out`."""
+        out[...] = self._images[start:stop]
+
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given."""
         return self._images[rows]
 
 
+Stamp: TypeAlias = tuple[int, int]
+"""Bytes and time of the last change of a file: what tells that it was replaced."""
+
+
 @dataclass(frozen=True)
 class Shard:
-    """One NPY file of an image set."""
+    """One NPY file."""
 
     path: Path
     num_rows: int
     offset: int
-    """Bytes of the NPY header before the first pixel."""
+    """Bytes of the NPY header before the first row."""
+    stamp: Stamp
+    """When it was opened: a file that has changed since would give the rows of others."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where the images of a set lie."""
+
+    store: PixelStore
+    rows: Integers | None
+    """Rows of the store, in order; None for all."""
+    channel_rows: tuple[int, ...] | None
+    """Channels of the store, in order; None for all."""
 
 
 class ShardStore:
-    """Images in NPY shards of equal image shape and number type."""
+    """Rows in NPY shards of equal row shape and number type."""
 
     def __init__(
-        self, shards: list[Shard], image_shape: tuple[int, int, int], dtype: np.dtype[Any]
+        self, shards: list[Shard], row_shape: tuple[int, ...], dtype: np.dtype[Any]
     ) -> None:
-        self.image_shape = image_shape
+        self.row_shape = row_shape
         self.dtype = dtype
-        self._shards = shards
+        self.shards = tuple(shards)
         self._starts = np.cumsum([0, *(shard.num_rows for shard in shards)])
-        self._image_bytes = int(np.prod(image_shape)) * dtype.itemsize
+        self._row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C, H, W, where the rows are images."""
+        channels, height, width = self.row_shape
+        return channels, height, width
 
     def read(self, start: int, stop: int) -> Images:
         """Return the rows start to stop - 1.
 
         Raises
         ------
+        IndexError
+            If not 0 <= start <= stop <= len.
         DamagedSetError
-            If a shard has become shorter since it was opened, or is gone.
+            If a shard was changed since it was opened, or is gone.
         """
-        images = np.empty((stop - start, *self.image_shape), self.dtype)
+        if not 0 <= start <= stop <= len(self):
+            msg = f"rows {start} to {stop} of {len(self)}"
+            raise IndexError(msg)
+        images = np.empty((stop - start, *self.row_shape), self.dtype)
+        self.read_into(start, stop, images)
+        return images
+
+    def read_into(self, start: int, stop: int, out: Images) -> None:
+        """Read the rows start to stop - 1 into `out`, contiguous, of their shape and number type.
+
+        For large pieces again and again: fresh memory costs as much time as the reading.
+
+        Raises
+        ------
+        DamagedSetError
+            As `read`.
+        """
         done = 0
-        while done < len(images):
+        while done < len(out):
             number = int(np.searchsorted(self._starts, start + done, side="right")) - 1
             first = start + done - int(self._starts[number])
-            count = min(self._shards[number].num_rows - first, len(images) - done)
-            self._read_run(number, first, images[done : done + count])
+            count = min(self.shards[number].num_rows - first, len(out) - done)
+            self._read_run(number, first, out[done : done + count])
             done += count
-        return images
 
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given, reading each run of neighbouring rows at once.
@@ -105,11 +163,11 @@ class ShardStore:
         Raises
         ------
         DamagedSetError
-            If a shard has become shorter since it was opened, or is gone.
+            If a shard was changed since it was opened, or is gone.
         """
         order = np.argsort(rows, kind="stable")
         wanted = rows[order]
-        images = np.empty((len(rows), *self.image_shape), self.dtype)
+        images = np.empty((len(rows), *self.row_shape), self.dtype)
         breaks = np.flatnonzero(np.diff(wanted) != 1) + 1
         for run in np.split(np.arange(len(rows)), breaks):
             if len(run):
@@ -118,11 +176,17 @@ class ShardStore:
         return images
 
     def _read_run(self, number: int, first: int, target: NDArray[Any]) -> None:
-        shard = self._shards[number]
+        shard = self.shards[number]
         view = target.reshape(-1).view(np.uint8).data
         try:
             with shard.path.open("rb", buffering=0) as stream:
-                stream.seek(shard.offset + first * self._image_bytes)
+                if stamp_of(os.fstat(stream.fileno())) != shard.stamp:
+                    msg = (
+                        f"{str(shard.path)!r} was changed since the image set was opened. Open it "
+                        "again: run the command once more."
+                    )
+                    raise DamagedSetError(msg)
+                stream.seek(shard.offset + first * self._row_bytes)
                 while view:
                     count = stream.readinto(view)
                     if not count:
@@ -137,3 +201,35 @@ class ShardStore:
                 "set was opened. Prepare the set again."
             )
             raise DamagedSetError(msg)
+
+
+def open_shard(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Shard:
+    """Open one NPY file of rows, of which shape and number type are known.
+
+    Raises
+    ------
+    DamagedSetError
+        If it is something else.
+    """
+    try:
+        with path.open("rb") as stream:
+            stamp = stamp_of(os.fstat(stream.fileno()))
+            np.lib.format.read_magic(stream)
+            found_shape, fortran, found_dtype = np.lib.format.read_array_header_1_0(stream)
+            offset = stream.tell()
+    except (OSError, ValueError) as error:
+        msg = f"{str(path)!r} is not a readable shard: {error}. Prepare the set again."
+        raise DamagedSetError(msg) from error
+    expected = offset + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if (found_shape, fortran, found_dtype, stamp[0]) != (shape, False, dtype, expected):
+        msg = (
+            f"{str(path)!r} holds {found_shape} {found_dtype} in {stamp[0]:,} bytes; the record "
+            f"says {shape} {dtype} in {expected:,}. Prepare the set again."
+        )
+        raise DamagedSetError(msg)
+    return Shard(path, shape[0], offset, stamp)
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return what tells one content of a file from another without reading it."""
+    return status.st_size, status.st_mtime_ns

@@ -20,12 +20,16 @@ from likeness.errors import InputError, TooManySkippedError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+REMOVED: Final = "removed_on_request"
+"""Code of what was in the set and was taken out again."""
+
 RULES: Final = {
     "other_file": "no reader knows it, and its name promises no image",
     "not_selected": "a sequence that was not asked for",
     "below_foreground": "none of its slices passes the foreground rule",
     "link": "leads to a file that is in the folder anyway",
     "other_set": "belongs to another part of the split",
+    REMOVED: "of a patient who was removed on request",
 }
 """Codes of files that are left out by rule."""
 
@@ -145,13 +149,18 @@ def left_out_csv(items: Iterable[LeftOut]) -> str:
 
     A cell that a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "stage", "code", "reason", "bytes", "sha256"])
+    lines: list[list[object]] = [["path", "stage", "code", "reason", "bytes", "sha256"]]
     for item in items:
         num_bytes = "" if item.num_bytes is None else item.num_bytes
         cells = [item.path, item.stage, item.code, item.reason, num_bytes, item.sha256 or ""]
-        writer.writerow([safe_cell(cell) for cell in cells])
+        lines.append([safe_cell(cell) for cell in cells])
+    return left_out_lines(lines)
+
+
+def left_out_lines(lines: Iterable[Iterable[object]]) -> str:
+    """Return lines of cells, which are safe already, as CSV text."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 

@@ -224,6 +224,7 @@ def plan_brats(source: Path, options: BratsOptions) -> SetPlan:
             "patients": patients.to_record(),
             "notes": notes,
         },
+        scan=(found, options.read),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,16 +15,17 @@ from likeness._files import (
     hash_of_json,
     is_inside,
     make_folder,
-    write_json,
     write_text,
 )
 from likeness._progress import SILENT, Progress
 from likeness._versions import software_versions
 from likeness.datasets import layout
 from likeness.datasets.accounting import Accounting, LeftOut
+from likeness.datasets.changes import settle
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.manifest import SourceRow, read_table
 from likeness.datasets.options import RunOptions
+from likeness.datasets.scanning import write_headers
 from likeness.datasets.workers import decode_in_order
 from likeness.datasets.writer import (
     SetWriter,
@@ -46,18 +48,23 @@ from likeness.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from likeness.datasets.scanning import Scan
     from likeness.datasets.units import Decoder, Unit, UnitReport
     from likeness.datasets.walk import SourceFile
     from likeness.datasets.writer import Checkpoint
+    from likeness.readers import ReadOptions
 
 PLAN_STAGES: Final = ("find", "group", "select")
 """Stages at which files are left out before anything is decoded."""
 
-_USED: Final = "used"
+USED: Final = "used"
+"""Status of a file that gave images."""
 _OUR_NAMES: Final = {
     layout.RECORD,
     layout.CHECKSUMS,
     layout.IMAGES,
+    layout.DERIVED,
+    layout.NEXT,
     layout.PROGRESS,
     layout.LOCK,
     *layout.TABLES,
@@ -77,6 +84,9 @@ class SetPlan:
     """Files that are in no unit."""
     record: dict[str, Any] = field(default_factory=dict)
     """More for ``dataset.json``: what kind of preparation, which transforms, which patients."""
+
+    scan: tuple[Scan, ReadOptions] | None = None
+    """What was looked through and how, to be kept while the set is not finished."""
 
     @property
     def files(self) -> list[SourceFile]:
@@ -149,6 +159,7 @@ def build(
     make_folder(out, private=True)
     with folder_lock(out):
         refuse_foreign(out, _OUR_NAMES, run)
+        settle(out)
         if run.overwrite and not _fits(out, plan):
             remove_set(out)
         if (out / layout.RECORD).is_file():
@@ -184,10 +195,10 @@ def _make(out: Path, plan: SetPlan, run: RunOptions, progress: Progress) -> Prep
     plan_path = out / layout.PROGRESS / layout.PLAN
     content = _plan_content(plan)
     refused = out / layout.PROGRESS / layout.REFUSED
-    if refused.is_file() and _read_plan(plan_path) != content:
+    if refused.is_file() and read_plan(plan_path) != content:
         remove_set(out)  # what that run complained of has been mended
     if plan_path.is_file():
-        _compare(out, _read_plan(plan_path), content)
+        _compare(out, read_plan(plan_path), content)
     else:
         remove_set(out)
     try:
@@ -200,10 +211,12 @@ def _make(out: Path, plan: SetPlan, run: RunOptions, progress: Progress) -> Prep
 def _make_or_refuse(out: Path, plan: SetPlan, run: RunOptions, progress: Progress) -> Prepared:
     writer = SetWriter(out, load_checkpoint(out))
     plan_path = out / layout.PROGRESS / layout.PLAN
-    write_json(plan_path, _plan_content(plan), private=True)
+    write_text(plan_path, json.dumps(_plan_content(plan)), private=True)
+    if plan.scan is not None:
+        write_headers(out, *plan.scan)
     state = writer.checkpoint
     first, skip = state.next_unit, state.images_done
-    with progress.task("read", len(plan.units), unit="files") as task:
+    with closing(writer), progress.task("read", len(plan.units), unit="files") as task:
         task.advance(first)
         for result in decode_in_order(plan.decoder, plan.units, jobs=run.jobs, first=first):
             for position, (pixels, row) in enumerate(result.images):
@@ -211,26 +224,32 @@ def _make_or_refuse(out: Path, plan: SetPlan, run: RunOptions, progress: Progres
                     continue
                 writer.add(result.report.index, position, pixels, row)
             if run.strict:
-                _stop_at_first(result.report)
+                stop_at_first(result.report)
             writer.finish_unit(result.report)
             task.advance()
-    writer.finish(len(plan.units))
-    accounting, tallies = _account(plan, state.reports)
+        writer.finish(len(plan.units))
+    accounting, tallies = account_of_units(plan, state.reports)
     where = out / layout.LEFT_OUT
     if accounting.num_skipped:  # also where the next lines stop: the list is what helps then
         accounting.write_csv(where)
     if not state.rows:
         msg = f"No usable image: {accounting.summary()}. {accounting.examples(where)}"
         raise NoImagesError(msg)
+    if run.strict:
+        for report in state.reports:  # also those of a run before this one
+            stop_at_first(report)
     accounting.check(run.max_skipped, listed_in=where)
     record = _record(plan, state, accounting, tallies)
-    commit(out, state, sources=_sources(plan, state), accounting=accounting, record=record)
+    commit(out, state, sources=source_rows_of(plan, state), accounting=accounting, record=record)
     return Prepared({"all": ImageSet.open(out)}, accounting, tallies)
 
 
 def _reopen(out: Path, plan: SetPlan, run: RunOptions) -> Prepared:
     record = layout.read_record(out)
-    _compare(out, _finished_content(out), _plan_content(plan, finished=True))
+    try:
+        _compare(out, _finished_content(out), _plan_content(plan, finished=True))
+    except SourceChangedError as error:
+        raise _about_changes(record, error) from error
     remove_progress(out)
     remove_partial_files(out)
     made = ImageSet.open(out)
@@ -242,6 +261,16 @@ def _reopen(out: Path, plan: SetPlan, run: RunOptions) -> Prepared:
     return Prepared({"all": made}, accounting, dict(record["tallies"]))
 
 
+def _about_changes(record: dict[str, Any], error: SourceChangedError) -> SourceChangedError:
+    """Say what was done to the set since: that, and not the source, may be the difference."""
+    said = []
+    if record.get("removals"):
+        said.append("Patients were removed from it since; --overwrite would bring them back.")
+    if record.get("additions"):
+        said.append("Images were added to it since; likeness append adds more.")
+    return SourceChangedError(" ".join([str(error), *said]))
+
+
 def read_accounting(folder: Path) -> Accounting:
     """Read the account of a finished image set back.
 
@@ -251,14 +280,18 @@ def read_accounting(folder: Path) -> Accounting:
         As `layout.read_record`.
     """
     counts = layout.read_record(folder)["counts"]
-    columns = read_table(folder / layout.SOURCES)
-    rows = [SourceRow(*values) for values in zip(*columns.values(), strict=True)]
     left_out = tuple(
         LeftOut(row.path, row.stage or "", row.status, row.reason or "", row.num_bytes, row.sha256)
-        for row in rows
-        if row.status != _USED
+        for row in read_source_rows(folder)
+        if row.status != USED
     )
     return Accounting(counts["found"], counts["used"], left_out)
+
+
+def read_source_rows(folder: Path) -> list[SourceRow]:
+    """Read what became of every source file of a finished image set."""
+    columns = read_table(layout.place(folder, layout.SOURCES))
+    return [SourceRow(*values) for values in zip(*columns.values(), strict=True)]
 
 
 def _fits(out: Path, plan: SetPlan) -> bool:
@@ -269,7 +302,7 @@ def _fits(out: Path, plan: SetPlan) -> bool:
             layout.open_parts(out)
         else:
             path = out / layout.PROGRESS / layout.PLAN
-            _compare(out, _read_plan(path) if path.is_file() else {}, _plan_content(plan))
+            _compare(out, read_plan(path) if path.is_file() else {}, _plan_content(plan))
     except (OptionError, SourceChangedError, DamagedSetError, FormatVersionError):
         return False
     return True
@@ -286,7 +319,8 @@ def _plan_content(plan: SetPlan, *, finished: bool = False) -> dict[str, Any]:
     return json.loads(json.dumps(content))  # type: ignore[no-any-return]
 
 
-def _read_plan(path: Path) -> dict[str, Any]:
+def read_plan(path: Path) -> dict[str, Any]:
+    """Return what an unfinished run wrote about its plan; nothing where it cannot be read."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -295,8 +329,7 @@ def _read_plan(path: Path) -> dict[str, Any]:
 
 
 def _finished_content(out: Path) -> dict[str, Any]:
-    columns = read_table(out / layout.SOURCES)
-    rows = [SourceRow(*values) for values in zip(*columns.values(), strict=True)]
+    rows = read_source_rows(out)
     return {
         "settings": layout.read_record(out)["settings"],
         "sources": {
@@ -335,13 +368,15 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
             yield f"{name} was {before!r} and is now {after!r}"
 
 
-def _stop_at_first(report: UnitReport) -> None:
+def stop_at_first(report: UnitReport) -> None:
+    """Raise the reason of the first file that could not be used."""
     for item in report.left_out:
         if not item.by_rule:
             raise UnreadableImageError(item.path, item.code, item.reason)
 
 
-def _account(plan: SetPlan, reports: list[UnitReport]) -> tuple[Accounting, dict[str, int]]:
+def account_of_units(plan: SetPlan, reports: list[UnitReport]) -> tuple[Accounting, dict[str, int]]:
+    """Return the account of a plan that was carried out, and the tallies of its rules."""
     used = sum(report.num_used for report in reports)
     left_out = [*plan.left_out, *(item for report in reports for item in report.left_out)]
     found = len(plan.left_out)
@@ -356,13 +391,14 @@ def _account(plan: SetPlan, reports: list[UnitReport]) -> tuple[Accounting, dict
     return Accounting(found, used, ordered), tallies
 
 
-def _sources(plan: SetPlan, state: Checkpoint) -> list[SourceRow]:
+def source_rows_of(plan: SetPlan, state: Checkpoint) -> list[SourceRow]:
+    """Return what became of every file of a plan that was carried out, sorted by path."""
     rows = [_left_out_row(item, None) for item in plan.left_out]
     for unit, report in zip(plan.units, state.reports, strict=True):
         times = {file.text: file.mtime_ns for file in unit.files}
         rows += [_left_out_row(item, times.pop(item.path, None)) for item in report.left_out]
         rows += [
-            SourceRow(file.text, file.num_bytes, file.mtime_ns, sha256, _USED)
+            SourceRow(file.text, file.num_bytes, file.mtime_ns, sha256, USED)
             for file, sha256 in zip(unit.files, report.sha256, strict=True)
             if file.text in times
         ]
@@ -375,25 +411,30 @@ def _left_out_row(item: LeftOut, mtime_ns: int | None) -> SourceRow:
     )
 
 
+def count_by_code(accounting: Accounting) -> dict[str, Any]:
+    """Return the counts of an account as ``dataset.json`` has them."""
+    by_code: dict[str, int] = {}
+    for item in accounting.left_out:
+        by_code[item.code] = by_code.get(item.code, 0) + 1
+    return {
+        "found": accounting.found,
+        "used": accounting.used,
+        "left_out": len(accounting.left_out),
+        "skipped": accounting.num_skipped,
+        "by_code": by_code,
+    }
+
+
 def _record(
     plan: SetPlan, state: Checkpoint, accounting: Accounting, tallies: dict[str, int]
 ) -> dict[str, Any]:
     means = np.array([row.mean for row in state.rows])
-    by_code: dict[str, int] = {}
-    for item in accounting.left_out:
-        by_code[item.code] = by_code.get(item.code, 0) + 1
     patients = [row.patient_id for row in state.rows]
     return {
         "annotation_channels": [],
         **plan.record,
         "channels": list(plan.channels),
-        "counts": {
-            "found": accounting.found,
-            "used": accounting.used,
-            "left_out": len(accounting.left_out),
-            "skipped": accounting.num_skipped,
-            "by_code": by_code,
-        },
+        "counts": count_by_code(accounting),
         "tallies": tallies,
         "intensity": {
             "minimum": min(row.minimum for row in state.rows),

@@ -141,6 +141,7 @@ def plan_chest_xray(source: Path, options: ChestXrayOptions) -> SetPlan:
             "patients": patients.to_record(),
             "notes": [],
         },
+        scan=(found, options.read),
     )
 
 

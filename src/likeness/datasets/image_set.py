@@ -15,7 +15,7 @@ import numpy as np
 
 from likeness._files import hash_of_json
 from likeness.datasets._arrays import checked_images, column, numbered
-from likeness.datasets._store import ArrayStore, PixelStore
+from likeness.datasets._store import ArrayStore, PixelStore, Stored
 from likeness.datasets._table import ImageTable, code_patients, pixel_hash
 from likeness.errors import NoImagesError, OptionError
 
@@ -154,6 +154,11 @@ class ImageSet:
         return self._path
 
     @property
+    def stored(self) -> Stored:
+        """Where the images lie: what `likeness.datasets.derived` needs to find their rows."""
+        return Stored(self._store, self._rows, self._channel_rows)
+
+    @property
     def record(self) -> dict[str, Any]:
         """What ``dataset.json`` says: how the set was made. Empty for arrays in memory."""
         return copy.deepcopy(self._record)
@@ -279,6 +284,23 @@ class ImageSet:
         if self._rows is None:
             return self._select(self._store.read(start, stop))
         return self._select(self._store.take(self._rows[start:stop]))
+
+    def read_into(self, start: int, stop: int, out: Images) -> None:
+        """Read the images start to stop - 1 into `out`, (stop - start, C, H, W), contiguous.
+
+        As `read`, without fresh memory for every piece.
+
+        Raises
+        ------
+        IndexError
+            If not 0 <= start <= stop <= len.
+        DamagedSetError
+            If the set has changed since it was opened.
+        """
+        if self._rows is None and self._channel_rows is None and 0 <= start <= stop <= len(self):
+            self._store.read_into(start, stop, out)
+        else:
+            out[...] = self.read(start, stop)
 
     def take(self, indices: ArrayLike) -> Images:
         """Return the images with these indices, in this order, as a fresh array (n, C, H, W).

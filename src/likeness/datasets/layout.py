@@ -9,7 +9,8 @@
     SHA256SUMS             of all the files above, as ``sha256sum --check`` reads it
     dataset.json           written last: without it there is no image set
 
-While a set is being written there is also ``progress/``; see `writer`.
+While a set is being written there is also ``progress/``, see `writer`; while it is being changed
+``next/``, see `changes`; and once something was derived from its images ``derived/``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from likeness._files import hash_of_json
-from likeness.datasets._store import Shard, ShardStore
+from likeness.datasets._store import ShardStore, open_shard
 from likeness.errors import DamagedSetError, FormatVersionError, InputError
 
 if TYPE_CHECKING:
@@ -37,9 +38,19 @@ SOURCES: Final = "sources.parquet"
 LEFT_OUT: Final = "left_out.csv"
 CHECKSUMS: Final = "SHA256SUMS"
 IMAGES: Final = "images"
+BASELINES: Final = "baselines"
+"""Comparisons of real images that audits keep with a set; dropped when the set changes."""
+DERIVED: Final = "derived"
+"""Rows derived from the images; see `derived`. Not in the record: they can be made again."""
+NEXT: Final = "next"
+"""The files that an addition or a removal replaces. They count once its `RECORD` is there."""
+ERASURE: Final = "erasure.json"
+"""In `NEXT`, where patients are removed: what has to be erased before the set opens again."""
 PROGRESS: Final = "progress"
 PLAN: Final = "plan.json"
 """In `PROGRESS`: what the unfinished set will hold."""
+HEADERS: Final = "headers.json"
+"""In `PROGRESS`: what the headers of the source files said, so that they are read once."""
 REFUSED: Final = "refused.txt"
 """In `PROGRESS`: why the run stopped, where the images were the reason."""
 SPLIT_RECORD: Final = "split.json"
@@ -86,6 +97,24 @@ def is_begun(path: Path) -> bool:
     return (path / PROGRESS / PLAN).is_file() and not (path / RECORD).exists()
 
 
+def place(path: Path, name: str) -> Path:
+    """Return where a file of the set lies at the moment: in `NEXT` if a change was just made.
+
+    A change takes effect with the record in `NEXT`; moving the files from there is mere tidying,
+    which whoever writes next does, so that reading needs no right to write.
+    """
+    waiting = path / NEXT
+    if (waiting / RECORD).is_file() and (waiting / name).is_file():
+        return waiting / name
+    return path / name
+
+
+def is_being_erased(path: Path) -> bool:
+    """Whether a removal of patients has been decided on but not carried out to the end."""
+    waiting = path / NEXT
+    return (waiting / RECORD).is_file() and (waiting / ERASURE).is_file()
+
+
 def record_bytes(record: dict[str, Any]) -> bytes:
     """Return the exact bytes of ``dataset.json`` for a record."""
     text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False) + "\n"
@@ -104,13 +133,19 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If there is no finished image set.
+        If there is no finished image set, or a removal of patients from it was interrupted.
     FormatVersionError
         If it has another format or version.
     DamagedSetError
         If its own checksum does not fit.
     """
-    file = path / RECORD
+    if is_being_erased(path):
+        msg = (
+            f"A removal of patients from {str(path)!r} was interrupted. Run `likeness forget "
+            f"{path!s}` to finish it; until then the set does not open."
+        )
+        raise InputError(msg)
+    file = place(path, RECORD)
     if not file.is_file():
         if (path / PROGRESS).is_dir():
             msg = (
@@ -152,12 +187,23 @@ def open_parts(path: Path) -> Parts:
     InputError
         As `read_record`, and `DamagedSetError` where a file is missing or has the wrong size.
     """
+    # Another process may be moving the files of a change to their places at this very moment.
+    moving = place(path, RECORD) != path / RECORD
+    try:
+        return _opened(path)
+    except DamagedSetError:
+        if not moving:
+            raise
+        return _opened(path)
+
+
+def _opened(path: Path) -> Parts:
     from likeness.datasets.manifest import read_image_table  # pyarrow: only when a set is opened
 
     record = read_record(path)
     for name, entry in record["files"].items():
         try:
-            size = (path / name).stat().st_size
+            size = place(path, name).stat().st_size
         except OSError as error:
             msg = f"{str(path / name)!r} is missing from the image set. Prepare the set again."
             raise DamagedSetError(msg) from error
@@ -170,36 +216,15 @@ def open_parts(path: Path) -> Parts:
     channels, height, width = record["image_shape"]
     dtype = np.dtype(record["dtype"])
     shards = [
-        _open_shard(path / shard_name(number), (rows, channels, height, width), dtype)
+        open_shard(place(path, shard_name(number)), (rows, channels, height, width), dtype)
         for number, rows in enumerate(record["shard_rows"])
     ]
-    table = read_image_table(path / MANIFEST)
+    table = read_image_table(place(path, MANIFEST))
     if len(table.image_ids) != sum(record["shard_rows"]):
         msg = f"The manifest of {str(path)!r} has another number of images than its shards."
         raise DamagedSetError(msg)
     store = ShardStore(shards, (channels, height, width), dtype)
     return Parts(store, table, tuple(record["channels"]), record)
-
-
-def _open_shard(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Shard:
-    try:
-        with path.open("rb") as stream:
-            np.lib.format.read_magic(stream)
-            found_shape, fortran, found_dtype = np.lib.format.read_array_header_1_0(stream)
-            offset = stream.tell()
-            stream.seek(0, 2)
-            size = stream.tell()
-    except (OSError, ValueError) as error:
-        msg = f"{str(path)!r} is not a readable shard: {error}. Prepare the set again."
-        raise DamagedSetError(msg) from error
-    expected = offset + int(np.prod(shape)) * dtype.itemsize
-    if (found_shape, fortran, found_dtype, size) != (shape, False, dtype, expected):
-        msg = (
-            f"{str(path)!r} holds {found_shape} {found_dtype} in {size:,} bytes; the record says "
-            f"{shape} {dtype} in {expected:,}. Prepare the set again."
-        )
-        raise DamagedSetError(msg)
-    return Shard(path, shape[0], offset)
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from likeness._files import atomic_write
 from likeness.datasets._table import ImageTable
+from likeness.datasets.layout import MANIFEST, place
 from likeness.errors import DamagedSetError
 
 if TYPE_CHECKING:
@@ -101,6 +102,18 @@ def read_table(path: Path, columns: list[str] | None = None) -> dict[str, list[A
     except (OSError, pa.ArrowException, KeyError) as error:
         msg = f"{str(path)!r} cannot be read: {error}. Prepare the set again."
         raise DamagedSetError(msg) from error
+
+
+def read_manifest_rows(folder: Path) -> list[ManifestRow]:
+    """Read the whole manifest of a finished image set."""
+    columns = read_table(place(folder, MANIFEST))
+    lists = ("sources", "source_sha256", "notes")
+    rows = []
+    for values in zip(*columns.values(), strict=True):
+        entry = dict(zip(columns, values, strict=True))
+        entry.update({name: tuple(entry[name]) for name in lists})
+        rows.append(ManifestRow(**entry))
+    return rows
 
 
 def read_image_table(path: Path) -> ImageTable:

@@ -143,6 +143,7 @@ def plan_images(source: Path, options: PrepareOptions) -> SetPlan:
         settings={"kind": "images", **options.settings(rule)},
         left_out=(*found.left_out, *left_out),
         record=_record(source, layout, options, patients, channels, units, collapse_all),
+        scan=(found, options.read),
     )
 
 

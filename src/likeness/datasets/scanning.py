@@ -2,20 +2,73 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from likeness._files import hash_of_json, write_text
 from likeness.datasets.accounting import LeftOut
+from likeness.datasets.layout import HEADERS, PROGRESS
 from likeness.datasets.walk import Listing, SourceFile, find_files
 from likeness.errors import UnreadableImageError
-from likeness.readers import describe, is_candidate_suffix
+from likeness.readers import Header, describe, is_candidate_suffix
 
 if TYPE_CHECKING:
-    from likeness.readers import Header, ReadOptions
+    from collections.abc import Iterable, Iterator
+
+    from likeness.readers import ReadOptions
 
 _NO_READER: Final = {"not_an_image", "type_not_allowed", "empty_file", "no_images"}
 """Codes that mean "never was an image" where the name promises none either."""
+
+
+_Remembered: TypeAlias = "dict[str, tuple[tuple[int, int], Header]]"
+"""By `SourceFile.text`: size and time of the file, and its header."""
+_known: ContextVar[dict[str, _Remembered]] = ContextVar("_known", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def remembered_headers(folders: Iterable[Path]) -> Iterator[None]:
+    """Let `scan` take the headers that an interrupted preparation has read already.
+
+    Parameters
+    ----------
+    folders
+        Where unfinished sets may lie. A file counts as known if its size and time are the same.
+    """
+    known: dict[str, _Remembered] = {}
+    for folder in folders:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads((folder / PROGRESS / HEADERS).read_bytes())
+            of_these = known.setdefault(content["read"], {})
+            for text, (stamp, reader, shape, dtype, count, notes) in content["headers"].items():
+                header = Header(reader, tuple(shape), dtype, count, tuple(notes))
+                of_these[text] = (tuple(stamp), header)
+    token = _known.set(known)
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def write_headers(folder: Path, found: Scan, options: ReadOptions) -> None:
+    """Keep the headers for a run that goes on where this one may be interrupted."""
+    stamps = {file.text: [file.num_bytes, file.mtime_ns] for file in found.files}
+    content = {
+        "read": _key(options),
+        "headers": {
+            text: [stamps[text], h.reader, h.shape, h.dtype, h.num_images, h.notes]
+            for text, h in found.headers.items()
+        },
+    }
+    write_text(folder / PROGRESS / HEADERS, json.dumps(content), private=True)
+
+
+def _key(options: ReadOptions) -> str:
+    return hash_of_json(vars(options))
 
 
 @dataclass(frozen=True)
@@ -49,11 +102,17 @@ def scan(source: Path, options: ReadOptions) -> Scan:
         As `walk.find_files`.
     """
     listing = find_files(source)
+    known = _known.get().get(_key(options), {})
     files: list[SourceFile] = []
     headers: dict[str, Header] = {}
     problems: dict[str, UnreadableImageError] = {}
     left_out = list(listing.left_out)
     for file in listing.files:
+        remembered = known.get(file.text)
+        if remembered is not None and remembered[0] == (file.num_bytes, file.mtime_ns):
+            headers[file.text] = remembered[1]
+            files.append(file)
+            continue
         try:
             headers[file.text] = describe(file.path, options)
         except UnreadableImageError as error:

@@ -10,10 +10,17 @@ import numpy as np
 
 from likeness._files import sha256_of_file
 from likeness._progress import SILENT, Progress
-from likeness.datasets.accounting import Accounting
+from likeness.datasets.accounting import REMOVED, Accounting
 from likeness.datasets.building import read_accounting
 from likeness.datasets.image_set import ImageSet
-from likeness.datasets.layout import SOURCES, SPLIT_RECORD, is_begun, is_image_set, read_record
+from likeness.datasets.layout import (
+    SOURCES,
+    SPLIT_RECORD,
+    is_begun,
+    is_image_set,
+    place,
+    read_record,
+)
 from likeness.datasets.manifest import read_table
 from likeness.datasets.options import PrepareOptions
 from likeness.datasets.plain import prepare_images
@@ -145,9 +152,12 @@ def verify_sources(
     if images.path is None:
         msg = "The image set was made of arrays: there are no source files to check."
         raise InputError(msg)
-    columns = read_table(images.path / SOURCES, ["path", "sha256"])
-    hashes = zip(columns["path"], columns["sha256"], strict=True)
-    expected = {path: sha256 for path, sha256 in hashes if sha256 is not None}
+    columns = read_table(place(images.path, SOURCES), ["path", "sha256", "status"])
+    expected = {
+        path: sha256
+        for path, sha256, status in zip(*columns.values(), strict=True)
+        if sha256 is not None and status != REMOVED
+    }
     present = {file.text: file for file in find_files(Path(source)).files}
     changed = sorted(set(expected).difference(present))
     with progress.task("verify sources", len(expected), unit="files") as task:

@@ -25,6 +25,7 @@ from likeness.datasets.building import (
 )
 from likeness.datasets.layout import LEFT_OUT, LOCK, SPLIT_RECORD
 from likeness.datasets.names import path_text
+from likeness.datasets.scanning import remembered_headers
 from likeness.errors import ManifestError, NoImagesError, OptionError, SplitOverlapError
 
 if TYPE_CHECKING:
@@ -149,7 +150,9 @@ def prepare(
         As `building.build` and `build_split`.
     """
     check_out(source, out)
-    plan = make_plan(source)
+    parts = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
+    with remembered_headers([out, *parts]):
+        plan = make_plan(source)
     if split is None:
         return build(out, plan, run=run, progress=progress)
     return build_split(out, plan, split, run=run, progress=progress)
@@ -229,9 +232,21 @@ def split_plan(plan: SetPlan, rule: SplitRule) -> dict[str, SetPlan]:
             units=units,
             left_out=(),
             settings={**plan.settings, "split": split},
-            record={**plan.record, "split": {**split, **_rule_record(rule)}},
+            record={
+                **plan.record,
+                "patients": _own_examples(plan.record.get("patients", {}), set(chosen)),
+                "split": {**split, **_rule_record(rule)},
+            },
         )
     return parts
+
+
+def _own_examples(patients: dict[str, Any], chosen: set[str]) -> dict[str, Any]:
+    """Return what a part says about its patients: it names none of another part."""
+    if "examples" not in patients:
+        return patients
+    own = [example for example in patients["examples"] if example[1] in chosen]
+    return {**patients, "examples": own}
 
 
 def _sides_from_table(plan: SetPlan, table: Path) -> dict[str, str]:

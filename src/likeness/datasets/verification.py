@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from likeness._files import sha256_of_file
 from likeness._progress import SILENT, Progress
-from likeness.datasets.layout import LOCK, RECORD, open_parts, read_record, record_bytes
+from likeness.datasets import layout
+from likeness.datasets._derived_files import check_derived
+from likeness.datasets.layout import LOCK, RECORD, open_parts, place, read_record, record_bytes
 from likeness.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ class VerifyResult:
     num_bytes: int
     problems: tuple[str, ...]
     """One sentence each; empty if all is well."""
+    notes: tuple[str, ...] = ()
+    """What is no fault of the set but worth knowing, such as an addition that was interrupted."""
 
     @property
     def ok(self) -> bool:
@@ -36,7 +40,9 @@ class VerifyResult:
 def verify(path: Path | str, *, progress: Progress = SILENT) -> VerifyResult:
     """Read every byte of an image set and find any that changed, is missing or is extra.
 
-    Only the lock file, which says who last wrote here, is not part of the set.
+    Rows derived from the images are checked against the records beside them; those that are
+    missing, or were made of images that have changed since, are no problem: they are made again.
+    Lock files, which say who last wrote, are not part of the set.
 
     Raises
     ------
@@ -48,18 +54,31 @@ def verify(path: Path | str, *, progress: Progress = SILENT) -> VerifyResult:
     path = Path(path)
     record = read_record(path)
     problems = []
-    if (path / RECORD).read_bytes() != record_bytes(record):
+    if place(path, RECORD).read_bytes() != record_bytes(record):
         problems.append(f"{RECORD!r} was changed")
     expected: dict[str, dict[str, object]] = record["files"]
-    present = set(_names(path, ""))
+    inside = set(_names(path, ""))
+    derived = {name for name in inside if name.startswith(f"{layout.DERIVED}/")}
+    waiting = {name for name in inside if name.startswith(f"{layout.NEXT}/")}
+    kept = {name for name in inside if name.startswith(f"{layout.BASELINES}/")}
+    present = inside - derived - waiting - kept
+    notes = []
+    if (path / layout.NEXT / RECORD).is_file():
+        moving = {name.removeprefix(f"{layout.NEXT}/") for name in waiting}
+        present |= moving.intersection(expected)
+        notes.append("a change was interrupted after it was made; the next one tidies up")
+    elif waiting:
+        notes.append(
+            "an addition or a removal was begun and is not finished; the same command goes on"
+        )
     problems += [f"{name!r} is missing" for name in sorted(set(expected) - present)]
     extra = present - set(expected) - {RECORD, LOCK}
     problems += [f"{name!r} does not belong to the set" for name in sorted(extra)]
-    num_bytes = 0
+    num_bytes = num_derived = 0
     checked = sorted(present & set(expected))
     with progress.task("verify", len(checked), unit="files") as task:
         for name in checked:
-            file = path / name
+            file = place(path, name)
             if file.is_symlink() or not file.is_file():
                 problems.append(f"{name!r} is not a plain file")
             elif sha256_of_file(file) != expected[name]["sha256"]:
@@ -67,12 +86,23 @@ def verify(path: Path | str, *, progress: Progress = SILENT) -> VerifyResult:
             else:
                 num_bytes += file.stat().st_size
             task.advance()
+    shards = {name: str(entry["sha256"]) for name, entry in expected.items()}
+    with progress.task("verify derived", len(derived), unit="files") as task:
+        for found in check_derived(path / layout.DERIVED, derived, shards):
+            num_bytes += found.num_bytes
+            num_derived += found.is_file
+            if found.problem:
+                problems.append(found.problem)
+            if found.note:
+                notes.append(found.note)
+            task.advance()
     if not problems:
         try:
             open_parts(path)
         except InputError as error:
             problems.append(str(error))
-    return VerifyResult(path, len(checked) + 1, num_bytes, tuple(problems))
+    num_files = len(checked) + 1 + num_derived
+    return VerifyResult(path, num_files, num_bytes, tuple(problems), tuple(notes))
 
 
 def _names(folder: Path, prefix: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A process that dies (a decoder that crashes on a poisoned file, or the system short of memory)
 costs its unit, never the run: the units that were under way are tried again one at a time, and the
-one that kills its process again is left out as ``decoder_crashed``.
+one that kills its process again is left out as ``decoder_crashed``. Small units travel in chunks.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import multiprocessing
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from likeness.datasets.units import UnitReport, UnitResult, leave_out, run_unit
 from likeness.errors import UnreadableImageError
@@ -22,8 +21,12 @@ if TYPE_CHECKING:
 
     from likeness.datasets.units import Decoder, Unit
 
-_UNITS_PER_WORKER = 2
-"""Units under way per process: one being decoded, one waiting."""
+_CHUNKS_PER_WORKER = 2
+"""Chunks under way per process: one being decoded, one waiting."""
+_CHUNK_UNITS = 16
+_CHUNK_BYTES = 256 << 10
+"""Units that travel together, and the bytes of their files. One small image alone costs as much on
+its way to another process and back as its decoding does."""
 
 
 def decode_in_order(
@@ -49,8 +52,40 @@ def decode_in_order(
         pool.close()
 
 
-def _ping(decoder: Decoder) -> bool:
-    return callable(decoder)
+_decoders: list[Decoder] = []
+"""In a process of the pool: its decoder, which may hold a large table and is sent once."""
+
+
+def _take_decoder(decoder: Decoder) -> None:
+    _decoders[:] = [decoder]
+
+
+def _ping() -> bool:
+    return callable(_decoders[0])
+
+
+def _run_units(chunk: list[tuple[int, Unit]]) -> list[UnitResult]:
+    return [run_unit(_decoders[0], unit, index) for index, unit in chunk]
+
+
+def _chunks(units: Sequence[Unit], first: int) -> Iterator[list[tuple[int, Unit]]]:
+    """Cut the units into runs of small ones; a streamed unit stands alone."""
+    chunk: list[tuple[int, Unit]] = []
+    num_bytes = 0
+    for index in range(first, len(units)):
+        unit = units[index]
+        size = sum(file.num_bytes for file in unit.files)
+        full = len(chunk) == _CHUNK_UNITS or num_bytes + size > _CHUNK_BYTES
+        if chunk and (full or unit.streamed or chunk[-1][1].streamed):
+            yield chunk
+            chunk, num_bytes = [], 0
+        chunk.append((index, unit))
+        num_bytes += size
+    if chunk:
+        yield chunk
+
+
+_Waiting: TypeAlias = "tuple[list[tuple[int, Unit]], Future[list[UnitResult]] | None]"
 
 
 class _Pool:
@@ -66,7 +101,7 @@ class _Pool:
         every process, be taken for a thousand poisoned files.
         """
         try:
-            return self._executor.submit(_ping, self._decoder).result()
+            return self._executor.submit(_ping).result()
         except BrokenProcessPool:
             return False
 
@@ -74,51 +109,73 @@ class _Pool:
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def results(self, units: Sequence[Unit], first: int) -> Iterator[UnitResult]:
-        waiting: deque[tuple[int, Future[UnitResult] | None]] = deque()
-        upcoming = first
-        while waiting or upcoming < len(units):
-            while upcoming < len(units) and len(waiting) < self._jobs * _UNITS_PER_WORKER:
-                waiting.append((upcoming, self._submit(units[upcoming], upcoming)))
-                upcoming += 1
-            index, future = waiting.popleft()
-            if future is None:
-                yield run_unit(self._decoder, units[index], index)
-                continue
+        waiting: deque[_Waiting] = deque()
+        upcoming = _chunks(units, first)
+        limit = self._jobs * _CHUNKS_PER_WORKER
+        while True:
+            while len(waiting) < limit and (chunk := next(upcoming, None)) is not None:
+                waiting.append((chunk, self._submit(chunk)))
+            if not waiting:
+                return
+            chunk, future = waiting.popleft()
             try:
-                yield future.result()
+                found = self._here(chunk) if future is None else future.result()
             except BrokenProcessPool:
-                again = [index, *(number for number, other in waiting if other is not None)]
-                redone = {number: self._alone(units[number], number) for number in again}
-                self._executor = self._start(self._jobs)
-                yield redone.pop(index)
-                for number, other in waiting:
-                    if other is None:
-                        yield run_unit(self._decoder, units[number], number)
-                    else:
-                        yield redone.pop(number)
+                # Whoever was under way may be the culprit: each is tried again with nobody beside.
+                yield from self._one_at_a_time(chunk)
+                for other, its_future in waiting:
+                    yield from (
+                        self._here(other) if its_future is None else (self._one_at_a_time(other))
+                    )
                 waiting.clear()
+                self._executor = self._start(self._jobs)
+                continue
+            yield from found
 
-    def _submit(self, unit: Unit, index: int) -> Future[UnitResult] | None:
-        if unit.streamed:
+    def _submit(self, chunk: list[tuple[int, Unit]]) -> Future[list[UnitResult]] | None:
+        if chunk[0][1].streamed:
             return None
         try:
-            return self._executor.submit(run_unit, self._decoder, unit, index)
+            return self._executor.submit(_run_units, chunk)
         except BrokenProcessPool as error:
-            broken: Future[UnitResult] = Future()
+            broken: Future[list[UnitResult]] = Future()
             broken.set_exception(error)
             return broken
 
-    def _alone(self, unit: Unit, index: int) -> UnitResult:
-        executor = self._start(1)
-        with executor:
-            executor.submit(_ping, self._decoder).result()
-            with suppress(BrokenProcessPool):
-                return executor.submit(run_unit, self._decoder, unit, index).result()
-        report = UnitReport(index, [None] * len(unit.files))
-        reason = "its decoder crashed"
-        leave_out(unit, report, UnreadableImageError(unit.files[0].path, "decoder_crashed", reason))
-        return UnitResult(report, [])
+    def _here(self, chunk: list[tuple[int, Unit]]) -> Iterator[UnitResult]:
+        for index, unit in chunk:
+            yield run_unit(self._decoder, unit, index)
 
-    @staticmethod
-    def _start(jobs: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    def _one_at_a_time(self, chunk: list[tuple[int, Unit]]) -> Iterator[UnitResult]:
+        """Run units in a process of their own, a new one after each that kills it."""
+        executor: ProcessPoolExecutor | None = None
+        try:
+            for index, unit in chunk:
+                if executor is None:
+                    executor = self._start(1)
+                    executor.submit(_ping).result()
+                try:
+                    [result] = executor.submit(_run_units, [(index, unit)]).result()
+                except BrokenProcessPool:
+                    executor.shutdown()
+                    executor = None
+                    result = _crashed(unit, index)
+                yield result
+        finally:
+            if executor is not None:
+                executor.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, jobs: int) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            jobs,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_take_decoder,
+            initargs=(self._decoder,),
+        )
+
+
+def _crashed(unit: Unit, index: int) -> UnitResult:
+    report = UnitReport(index, [None] * len(unit.files))
+    reason = "its decoder crashed"
+    leave_out(unit, report, UnreadableImageError(unit.files[0].path, "decoder_crashed", reason))
+    return UnitResult(report, [])

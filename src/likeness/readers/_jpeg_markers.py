@@ -21,7 +21,9 @@ _HIERARCHICAL: Final = frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
 _ARITHMETIC: Final = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _ALONE: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _APP1, _APP2, _SOI, _SOS, _EOI = 0xE1, 0xE2, 0xD8, 0xDA, 0xD9
-_MARKER: Final = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+# Fill bytes (0xff) before a marker need no place in the pattern: it fits from the last one on.
+# As it starts with a fixed byte the search is ten times faster than with rb"\xff+".
+_MARKER: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 
 @dataclass

@@ -1,0 +1,312 @@
+"""The files of rows derived from the images of a set: one NPY file per shard and field.
+
+::
+
+    derived/coarse-1f0c93aa/levels-00000.npy   the field "levels" of the images of shard 0
+    derived/coarse-1f0c93aa/00000.json         written last: what the files of shard 0 were made of
+
+The JSON file names the SHA-256 of the shard, the settings, and size and SHA-256 of the files beside
+it. Rows are used only where all of that fits, so a shard that was rewritten, files of other
+settings and files that were damaged are made anew, and a kill loses one shard at most.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from likeness._files import (
+    PRIVATE_MODE,
+    hash_of_json,
+    make_folder,
+    sha256_of_file,
+    try_lock,
+    write_json,
+    writing_to,
+)
+from likeness.datasets._npy import bytes_of, writing_rows
+from likeness.datasets._store import Shard, open_shard, stamp_of
+from likeness.datasets.layout import sealed
+from likeness.errors import DamagedSetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from likeness.types import Images
+
+FORMAT_NAME: Final = "likeness derived rows"
+FORMAT_VERSION: Final = 1
+_RECORD_NAME: Final = re.compile(r"\d{5,}\.json")
+_DATA_NAME: Final = re.compile(r"[a-z0-9_-]+-\d{5,}\.npy(\.partial)?|\d{5,}\.json\.partial")
+
+
+@dataclass(frozen=True)
+class Field:
+    """Shape and number type of one field."""
+
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is derived, and how."""
+
+    name: str
+    settings: dict[str, Any]
+    """JSON values that tell this recipe from others of the same name."""
+    make: Callable[[Images], dict[str, NDArray[Any]]]
+    fields: dict[str, Field]
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder of its files."""
+        return f"{self.name}-{hash_of_json(self.settings)[:8]}"
+
+    def made(self, images: Images) -> dict[str, NDArray[Any]]:
+        """Return the fields of some images.
+
+        Raises
+        ------
+        ValueError
+            If the recipe does not give what it gave for the first image.
+        """
+        found = self.make(images)
+        shapes = {name: Field(tuple(rows.shape[1:]), rows.dtype) for name, rows in found.items()}
+        if shapes != self.fields or any(len(rows) != len(images) for rows in found.values()):
+            msg = f"{self.name}: made {shapes} of {len(images)} images; expected {self.fields}"
+            raise ValueError(msg)
+        return found
+
+
+@dataclass(frozen=True)
+class SourceShard:
+    """One shard of images that rows are derived from."""
+
+    number: int
+    name: str
+    """Relative to the set."""
+    sha256: str
+    num_rows: int
+
+
+def describe_recipe(
+    name: str,
+    settings: dict[str, Any],
+    make: Callable[[Images], dict[str, NDArray[Any]]],
+    first: Images,
+) -> Recipe:
+    """Learn from one image which fields a recipe gives."""
+    fields = {
+        field: Field(tuple(rows.shape[1:]), rows.dtype) for field, rows in make(first).items()
+    }
+    return Recipe(name, json.loads(json.dumps(settings)), make, fields)
+
+
+def find_shard(
+    folder: Path, recipe: Recipe, source: SourceShard, *, checked: dict[Path, tuple[Any, str]]
+) -> dict[str, Shard] | None:
+    """Return the files of one shard by field, or None where they must be made.
+
+    Parameters
+    ----------
+    checked
+        Files whose SHA-256 this process knows, with their stamps; more are added.
+    """
+    try:
+        content = json.loads((folder / f"{source.number:05d}.json").read_bytes())
+        if sealed(content) != content or _about(recipe, source) != {
+            key: value for key, value in content.items() if key not in ("files", "checksum")
+        }:
+            return None
+        shards = {}
+        for field, entry in content["files"].items():
+            path = folder / file_name(field, source.number)
+            if sha256_once(path, checked) != entry["sha256"]:
+                return None
+            kind = recipe.fields[field]
+            shards[field] = open_shard(path, (source.num_rows, *kind.row_shape), kind.dtype)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedSetError):
+        return None
+    return shards if shards.keys() == recipe.fields.keys() else None
+
+
+def make_shard(
+    folder: Path,
+    recipe: Recipe,
+    source: SourceShard,
+    shard: Shard,
+    pieces: Iterable[tuple[Images, Images]],
+) -> None:
+    """Write the files of one shard; the caller holds its lock.
+
+    Parameters
+    ----------
+    shard
+        The shard of images.
+    pieces
+        Its images in pieces, as they are stored and as the recipe gets them.
+
+    Raises
+    ------
+    DamagedSetError
+        If the images are not those that the record of the set has the checksum of.
+    OutputError
+        If it cannot be written.
+    """
+    record = folder / f"{source.number:05d}.json"
+    with writing_to(record):
+        record.unlink(missing_ok=True)
+    with shard.path.open("rb") as stream:
+        digest = hashlib.sha256(stream.read(shard.offset))
+    with ExitStack() as stack:
+        writers = {
+            field: stack.enter_context(
+                writing_rows(
+                    folder / file_name(field, source.number),
+                    (source.num_rows, *kind.row_shape),
+                    kind.dtype,
+                )
+            )
+            for field, kind in recipe.fields.items()
+        }
+        for stored, seen in pieces:
+            digest.update(bytes_of(stored))
+            for field, rows in recipe.made(seen).items():
+                writers[field].write_rows(rows)
+        if digest.hexdigest() != source.sha256:
+            msg = (
+                f"{source.name!r} was changed: its checksum does not fit. Run likeness verify on "
+                "the image set, and prepare it again."
+            )
+            raise DamagedSetError(msg)
+    files = {
+        field: {"file": file_name(field, source.number), "sha256": writer.sha256}
+        for field, writer in writers.items()
+    }
+    if stamp_of(shard.path.stat()) != shard.stamp:  # images were removed from it meanwhile
+        for field in recipe.fields:
+            (folder / file_name(field, source.number)).unlink()
+        msg = f"{str(shard.path)!r} was changed since the image set was opened. Open it again."
+        raise DamagedSetError(msg)
+    write_json(record, sealed({**_about(recipe, source), "files": files}), private=True)
+
+
+@contextmanager
+def shard_lock(folder: Path, number: int) -> Iterator[bool]:
+    """Hold one shard of derived rows; gives False, at once, where another process holds it.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    make_folder(folder, private=True)
+    path = folder / f".{number:05d}.lock"
+    with writing_to(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_MODE)
+    with os.fdopen(descriptor, "r+"):
+        yield try_lock(descriptor)
+
+
+def file_name(field: str, number: int) -> str:
+    """Return the name of the file of one field and shard."""
+    return f"{field}-{number:05d}.npy"
+
+
+def sha256_once(path: Path, checked: dict[Path, tuple[Any, str]]) -> str:
+    """Return the SHA-256 of a file, read again only if it has changed since it was asked for."""
+    stamp = stamp_of(path.stat())
+    known = checked.get(path)
+    if known is None or known[0] != stamp:
+        known = checked[path] = stamp, sha256_of_file(path)
+    return known[1]
+
+
+def _about(recipe: Recipe, source: SourceShard) -> dict[str, Any]:
+    return {
+        "format_name": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "name": recipe.name,
+        "settings": recipe.settings,
+        "made_of": source.name,
+        "made_of_sha256": source.sha256,
+        "num_rows": source.num_rows,
+        "fields": {
+            field: {"dtype": kind.dtype.str, "row_shape": list(kind.row_shape)}
+            for field, kind in recipe.fields.items()
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check_derived` found in one file."""
+
+    num_bytes: int = 0
+    is_file: bool = False
+    """Whether its bytes were compared with a checksum."""
+    problem: str = ""
+    note: str = ""
+
+
+def check_derived(folder: Path, names: set[str], shards: dict[str, str]) -> Iterator[Checked]:
+    """Check every file of the derived rows of a set.
+
+    Parameters
+    ----------
+    folder
+        ``derived`` in the set.
+    names
+        The files in it, relative to the set.
+    shards
+        SHA-256 of the files of the set by name.
+    """
+    left = {name for name in names if not name.endswith(".lock")}
+    for name in sorted(left):
+        if not _RECORD_NAME.fullmatch(name.rpartition("/")[2]):
+            continue
+        path = folder.parent / name
+        left.discard(name)
+        try:
+            content = json.loads(path.read_bytes())
+            fits = sealed(content) == content and content["format_name"] == FORMAT_NAME
+            files = {entry["file"]: entry["sha256"] for entry in content["files"].values()}
+            source = content["made_of"], content["made_of_sha256"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            fits = False
+        if not fits:
+            yield Checked(problem=f"{name!r} was changed; the rows beside it will be made again")
+            continue
+        yield Checked(path.stat().st_size, is_file=True)
+        stale = shards.get(source[0]) != source[1]
+        for file, sha256 in sorted(files.items()):
+            where = f"{name.rpartition('/')[0]}/{file}"
+            left.discard(where)
+            beside = path.with_name(file)
+            if stale:
+                yield Checked(note=f"{where!r} was made of other images; it will be made again")
+            elif not beside.is_file() or sha256_of_file(beside) != sha256:
+                yield Checked(problem=f"{where!r} was changed; it will be made again")
+            else:
+                yield Checked(beside.stat().st_size, is_file=True)
+    for name in sorted(left):
+        if _DATA_NAME.fullmatch(name.rpartition("/")[2]):
+            yield Checked(note=f"{name!r} is not finished; it will be made again")
+        else:
+            yield Checked(problem=f"{name!r} does not belong to the set")
