@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.audit.conftest import as_they_are, image_set, innocents, slices_of, small
 
+from likeness._audit.baselines import Places
 from likeness._audit.inputs import open_inputs
 from likeness._audit.scoring import SetScores, score_all
 from likeness._progress import SILENT
@@ -51,7 +52,7 @@ def score(tmp_path, train, synthetic, test=None, **changes):
     inputs = open_inputs(
         train, synthetic, test, work=tmp_path / "sets", options=options, progress=SILENT
     )
-    return inputs, score_all(inputs, options, work=tmp_path / "scores", progress=SILENT)
+    return inputs, score_all(inputs, options, places=Places(tmp_path, tmp_path), progress=SILENT)
 
 
 @pytest.fixture

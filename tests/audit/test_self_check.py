@@ -10,6 +10,7 @@ from tests.audit.conftest import image_set, innocents, small
 
 import likeness
 from likeness._audit import self_check
+from likeness._audit.baselines import Places
 from likeness._audit.duplicates import contamination_of_test
 from likeness._audit.inputs import open_inputs
 from likeness._audit.scoring import score_all
@@ -29,7 +30,9 @@ class Case:
         self.inputs = open_inputs(
             train, synthetic, test, work=folder / "sets", options=self.options, progress=SILENT
         )
-        self.scores = score_all(self.inputs, self.options, work=folder / "scores", progress=SILENT)
+        self.scores = score_all(
+            self.inputs, self.options, places=Places(folder, folder), progress=SILENT
+        )
         null = self.scores.null
         self.groups = self.scores.people.of_images(self.inputs.train)
         self.nulls = self_check.null_of(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness._audit.baselines import Places
 from likeness._audit.options import AuditOptions
 from likeness._files import hash_of_json
 from likeness._findings import Comparison
@@ -76,7 +76,7 @@ class Searcher:
     options: AuditOptions
     channels: tuple[int, ...]
     engine: EngineChoice
-    work: Path
+    places: Places
     progress: Progress
 
     def search_options(self) -> SearchOptions:
@@ -103,9 +103,9 @@ class Searcher:
         own
             (n,) patient of the references that each query must not meet (its own), or None.
         """
-        checkpoint = self.work / comparison.replace("->", "-to-")
-        checkpoint.mkdir(parents=True, exist_ok=True)
         options = self.search_options()
+        checkpoint = self.places.search(comparison, queries, references, options)
+        checkpoint.mkdir(parents=True, exist_ok=True)
         plan = plan_search(
             queries,
             references,

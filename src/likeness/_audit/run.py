@@ -19,6 +19,7 @@ from likeness._audit.assemble import (
     nobody_affected,
     patients_from,
 )
+from likeness._audit.baselines import Places
 from likeness._audit.checks import data_checks, obstacles_to_clearance, real_set_checks
 from likeness._audit.compared import (
     LISTED_DUPLICATES,
@@ -135,7 +136,7 @@ def audit(
         make_folder(folder, private=True)
         stack.enter_context(folder_lock(folder))
         claim_folder(folder, settings, fresh=fresh)
-        return _audit_into(folder, train, synthetic, test, options, encoder, progress)
+        return _audit_into(folder, train, synthetic, test, options, encoder, progress, fresh=fresh)
 
 
 def _audit_into(
@@ -146,6 +147,8 @@ def _audit_into(
     options: AuditOptions,
     encoder: Encoder | None,
     progress: Progress,
+    *,
+    fresh: bool,
 ) -> Findings:
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = open_inputs(
@@ -153,8 +156,9 @@ def _audit_into(
     )
     write_errors(folder, left_out_rows(inputs))
     engine = choose_engine(options.engine, options.threads)
-    searcher = Searcher(options, inputs.channels, engine, folder / "work" / "search", progress)
-    scores = score_all(inputs, options, work=folder / "work" / "scores", progress=progress)
+    places = Places.of(inputs.train, folder, fresh=fresh)
+    searcher = Searcher(options, inputs.channels, engine, places, progress)
+    scores = score_all(inputs, options, places=places, progress=progress)
     compared = compare_sets(inputs, searcher, scores)
     yardstick = choose_yardstick(compared.test, compared.contamination, compared.train)
     decided = decide(inputs, compared, options)

@@ -16,6 +16,7 @@ from likeness.scores.registration import RegistrationOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from likeness._audit.baselines import Places
     from likeness._audit.inputs import Inputs
     from likeness._audit.options import AuditOptions
     from likeness._progress import Progress
@@ -101,11 +102,10 @@ def not_constant(scorer: Scorer) -> Flags:
 
 
 def score_all(
-    inputs: Inputs, options: AuditOptions, *, work: Path, progress: Progress
+    inputs: Inputs, options: AuditOptions, *, places: Places, progress: Progress
 ) -> AllScores:
     """Compare training, test and synthetic images with the training images."""
     train = inputs.train
-    store = ScoreStore(work)
     settings = ScorerOptions(
         transforms=options.transforms,
         registration=RegistrationOptions(transforms=options.transforms),
@@ -113,25 +113,25 @@ def score_all(
         threads=options.threads,
     )
 
-    def scorer(references: ImageSet, groups: NDArray[np.int32] | None = None) -> Scorer:
+    def scorer(references: ImageSet, work: Path, groups: NDArray[np.int32] | None = None) -> Scorer:
         return Scorer(
             references,
             channels=inputs.channels,
             groups=groups,
             options=settings,
-            store=store,
+            store=ScoreStore(work / "scores"),
             progress=progress,
         )
 
     sample = sample_of_patients(train.patient_codes, options.train_sample, options.seed)
     sampled = train.subset(sample)
-    among_patients = scorer(train)
+    among_patients = scorer(train, places.kept)
     by_patient = among_patients.score(
         sampled, excluded=train.patient_codes[sample], families=ORIENTED, name="train -> train"
     )
     people = find_people(train, sample, by_patient["dihedral"], varies=not_constant(among_patients))
     groups = people.of_images(train)
-    by_group = scorer(train, groups)
+    by_group = scorer(train, places.kept, groups)
     oriented = by_patient
     if people.merged:
         oriented = {
@@ -162,11 +162,13 @@ def score_all(
             test = SetScores(
                 {**test.rows, **dict.fromkeys(LOCAL, one_each)}, {**test.rankings, **aligned}
             )
-    synthetic = by_group.score(inputs.synthetic, depth=_depth(inputs), name="synthetic -> train")
+    synthetic = scorer(train, places.own, groups).score(
+        inputs.synthetic, depth=_depth(inputs), name="synthetic -> train"
+    )
     by_test_patient = None
     if inputs.test is not None:
-        by_test_patient = scorer(inputs.test)
-        synthetic_test = by_test_patient.score(
+        by_test_patient = scorer(inputs.test, places.kept)
+        synthetic_test = scorer(inputs.test, places.own).score(
             inputs.synthetic, families=ORIENTED, depth=_depth(inputs), name="synthetic -> test"
         )["dihedral"]
     return AllScores(

@@ -1,0 +1,60 @@
+"""Where comparisons of real images with real images are kept.
+
+What depends on the training and the test set alone is the same for every model trained on them. It
+is kept with the training set, under names that are hashes of everything that can change it: both
+sets, channels, settings, versions of the formats. So the audit of a second model finds it. What
+depends on the synthetic images stays in the folder of the audit.
+
+These files hold indices and correlations, no pixels; appending to or removing from the set removes
+them, as their names would not be asked for again.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from likeness._files import hash_of_json, is_inside
+from likeness.datasets.layout import BASELINES
+
+if TYPE_CHECKING:
+    from likeness.datasets import ImageSet
+    from likeness.search import SearchOptions
+    from likeness.search.source import ImageSource
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of unfinished and finished comparisons."""
+
+    own: Path
+    """Of this audit."""
+    kept: Path
+    """Of the real sets; the same folder where the training set cannot keep anything."""
+
+    @staticmethod
+    def of(train: ImageSet, folder: Path, *, fresh: bool) -> Places:
+        """Choose the folders of an audit that writes into `folder`.
+
+        With `fresh` nothing that was kept is used.
+        """
+        own, home = folder / "work", train.path
+        if fresh or home is None or is_inside(home, folder) or not os.access(home, os.W_OK):
+            return Places(own, own)
+        return Places(own, home / BASELINES)
+
+    def search(
+        self,
+        comparison: str,
+        queries: ImageSource,
+        references: ImageSource,
+        options: SearchOptions,
+    ) -> Path:
+        """Return the folder of one search."""
+        name = comparison.replace("->", "-to-")
+        if comparison.startswith("synthetic"):
+            return self.own / "search" / name
+        key = hash_of_json([queries.fingerprint, references.fingerprint, repr(options)])
+        return self.kept / "search" / f"{name}-{key[:16]}"
