@@ -1,7 +1,7 @@
 # make demo   set up, then the whole job on phantoms
 # make test   set up with every extra, then every check
 # make check  format, lint, types, dependency direction
-# make bench  speed and memory, beside what one would use instead
+# make bench  speed and memory, beside what one would use instead (hours); see docs/benchmarks.md
 # make docs   the HTML documentation
 #
 # TORCH_INDEX=URL names a package index that holds the CPU build of torch, for machines where the
@@ -10,6 +10,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 OUT    ?= likeness-demo
+# Where `make bench` puts its artificial images: 28 GB while it runs, removed at the end.
+BENCH  ?= likeness-bench
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
           $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -31,9 +33,13 @@ check: $(VENV)/installed-test
 	$(BIN)/lint-imports
 
 bench: $(VENV)/installed-test
-	$(BIN)/python benchmarks/search_vs_faiss.py
-	$(BIN)/python benchmarks/search_memory.py
-	$(BIN)/python benchmarks/audit_stages.py
+	$(BIN)/python -m benchmarks.surviving_shares
+	$(BIN)/python -m benchmarks.search_vs_others --cases main small few noisy-8 noisy-16
+	$(BIN)/python -m benchmarks.restart --folder $(BENCH)
+	$(BIN)/python -m benchmarks.make_phantoms --folder $(BENCH)
+	$(BIN)/python -m benchmarks.growth --folder $(BENCH) --keep
+	$(BIN)/python -m benchmarks.audit_at_paper_size --folder $(BENCH)
+	$(BIN)/python -m benchmarks.render
 
 docs: $(VENV)/installed-test
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
@@ -53,5 +59,5 @@ $(VENV)/installed-demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-test: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[fast,bench,docs,dev]'
+	$(PIP) --editable '.[fast,torch,bench,cluster,docs,dev]'
 	@touch $@ $(VENV)/installed-demo

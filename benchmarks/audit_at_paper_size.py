@@ -69,7 +69,7 @@ def add_study_arguments(parser):
     parser.add_argument("--blur", type=float, default=0.0, help="of all images, pixels")
     parser.add_argument("--memory", default="2GiB", help="as `likeness audit` takes it")
     parser.add_argument("--audit-arguments", default="", help="more for the audit, in one string")
-    parser.add_argument("--keep", action="store_true", help="leave the study where it is")
+    parser.add_argument("--keep", action="store_true", help="leave the study and the audit where they are")
 
 
 def make_given_study(given):
@@ -113,7 +113,8 @@ def measure(given):
             "synthetic": given.synthetic_images,
         }
     finally:
-        shutil.rmtree(out, ignore_errors=True)
+        if not given.keep:
+            shutil.rmtree(out, ignore_errors=True)
 
 
 def main():

@@ -15,7 +15,8 @@ from likeness.errors import LikenessError
 if TYPE_CHECKING:
     from likeness._audit import AuditOptions, audit
     from likeness._findings import Findings, findings_schema
-    from likeness._match import find_matches
+    from likeness._match import find_matches, find_resemblance
+    from likeness._neighbours import find_duplicates, measure_authenticity
     from likeness._release import ReleasePolicy, release_images, verify_release
     from likeness.datasets import (
         ImageSet,
@@ -38,9 +39,12 @@ _WHERE = {
     "audit": "likeness._audit",
     "correlation": "likeness.similarity",
     "correlation_mean": "likeness.similarity",
+    "find_duplicates": "likeness._neighbours",
     "find_matches": "likeness._match",
+    "find_resemblance": "likeness._match",
     "findings_schema": "likeness._findings",
     "inspect_path": "likeness.datasets",
+    "measure_authenticity": "likeness._neighbours",
     "prepare_brats": "likeness.datasets",
     "prepare_chest_xray": "likeness.datasets",
     "prepare_images": "likeness.datasets",
@@ -60,9 +64,12 @@ __all__ = [
     "audit",
     "correlation",
     "correlation_mean",
+    "find_duplicates",
     "find_matches",
+    "find_resemblance",
     "findings_schema",
     "inspect_path",
+    "measure_authenticity",
     "prepare_brats",
     "prepare_chest_xray",
     "prepare_images",
