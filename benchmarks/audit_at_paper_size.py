@@ -69,7 +69,9 @@ def add_study_arguments(parser):
     parser.add_argument("--blur", type=float, default=0.0, help="of all images, pixels")
     parser.add_argument("--memory", default="2GiB", help="as `likeness audit` takes it")
     parser.add_argument("--audit-arguments", default="", help="more for the audit, in one string")
-    parser.add_argument("--keep", action="store_true", help="leave the study and the audit where they are")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the study and the audit where they are"
+    )
 
 
 def make_given_study(given):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -57,7 +56,7 @@ def main():
     parser.add_argument("--tasks", type=int, default=2000)
     parser.add_argument("--table-rows", type=int, default=500_000)
     add_common_arguments(parser)
-    given = arguments_of(parser, references=256, queries=16, tasks=40, table_rows=20_000)
+    given = arguments_of(parser, references=256, queries=16, tasks=40, table_rows=200_000)
     kind = Collection(num_images=given.references)
     asked = kind.changed(num_images=given.queries, slices_per_patient=4, first=QUERY_PATIENTS)
     references, queries = (image_set(one, jobs=given.jobs) for one in (kind, asked))
@@ -135,23 +134,22 @@ def task_costs(count):
 def table_costs(count):
     """Bytes of memory that one image's row takes in every process that opens its set."""
     code = f"""
-import resource
 import numpy as np
+from pathlib import Path
 from likeness.datasets._table import ImageTable, code_patients
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def resident():  # not the peak: that of a new process begins with its parent's
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+before = resident()
 n = {count}
 ids = tuple(f"site-07/patient-{{i // 80:08}}/slice-{{i:09}}" for i in range(n))
 patients = tuple(f"patient-{{i // 80:08}}" for i in range(n))
 table = ImageTable(ids, patients, patients, np.arange(n, dtype=np.int32), (None,) * n,
                    tuple(f"{{i:064x}}" for i in range(n)))
-code_patients(patients, ids)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / n)
+codes = code_patients(patients, ids)
+print((resident() - before) / n)
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    return {
-        "table_bytes_per_image": float(answer.stdout),
-        "this_process_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-    }
+    return {"table_bytes_per_image": float(answer.stdout)}
 
 
 def forecast(units):

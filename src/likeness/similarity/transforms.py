@@ -90,6 +90,13 @@ def possible_transforms(
 
 
 def transform_steps(name: Transform) -> tuple[bool, bool, bool]:
+    """Return what a transform does: axes exchanged; then mirrored up-down; then left-right.
+
+    Raises
+    ------
+    OptionError
+        If there is no such transform.
+    """
     try:
         return _STEPS[name]
     except KeyError:

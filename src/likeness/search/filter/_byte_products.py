@@ -20,7 +20,7 @@ _BLOCK = 128
 """Bytes per step of the wide loop."""
 
 
-def _wide_dots(rows: int, columns: int) -> Any:  # noqa: ANN401
+def _wide_dots(rows: int, columns: int) -> Any:
     """Return a function that multiplies `rows` rows of unsigned with 1 or 2 of signed bytes.
 
     ``f(a, starts, b, start, other_start, count, sums, other_sums, group, e)`` adds to
@@ -44,23 +44,23 @@ def _wide_dots(rows: int, columns: int) -> Any:  # noqa: ANN401
         other_sums: Any,
         group: Any,
         e: Any,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         index = types.intp
         signature = types.void(a, starts, b, index, index, index, sums, other_sums, index, index)
 
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             byte, word, size = ir.IntType(8), ir.IntType(32), ir.IntType(64)
             lanes, row = ir.VectorType(word, 16), ir.VectorType(byte, 64)
 
-            def number(value: int) -> Any:  # noqa: ANN401
+            def number(value: int) -> Any:
                 return ir.Constant(size, value)
 
-            def proxy(k: int) -> Any:  # noqa: ANN401
+            def proxy(k: int) -> Any:
                 return cgutils.create_struct_proxy(signature.args[k])(
                     context, builder, arguments[k]
                 )
 
-            def load(base: Any, offset: Any) -> Any:  # noqa: ANN401
+            def load(base: Any, offset: Any) -> Any:
                 place = builder.bitcast(builder.gep(base, [offset]), row.as_pointer())
                 value = builder.load(place)
                 value.align = 1
