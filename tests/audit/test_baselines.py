@@ -57,8 +57,9 @@ def test_a_second_model_finds_them(sets, tmp_path, monkeypatch):
     monkeypatch.setattr(
         Scorer,
         "_compute",
-        lambda self, question, *a: scored.append(question.queries.fingerprint)
-        or compute(self, question, *a),
+        lambda self, question, *a: (
+            scored.append(question.queries.fingerprint) or compute(self, question, *a)
+        ),
     )
     second = audit(sets, tmp_path / "second", 2)
     theirs = {ImageSet.open(folder).fingerprint for folder in sets.values()}

@@ -7,6 +7,7 @@ from collections import Counter
 from likeness._audit.comparisons import Highest
 from likeness._audit.duplicates import Contamination
 from likeness._audit.inputs import Inputs
+from likeness._cluster import ClusterOutcome
 from likeness._findings import Check, CheckStatus, Counts, DuplicatePair
 from likeness.datasets import ImageSet
 
@@ -23,12 +24,24 @@ MANY_SYNTHETIC = 1000
 
 
 def data_checks(
-    inputs: Inputs, duplicates: list[DuplicatePair], highest: Highest, counts: Counts
+    inputs: Inputs,
+    duplicates: list[DuplicatePair],
+    highest: Highest,
+    counts: Counts,
+    outcome: ClusterOutcome | None = None,
 ) -> list[Check]:
-    """Return one row per property of the sets that a reader must know."""
+    """Return one row per property of the sets that a reader must know.
+
+    Parameters
+    ----------
+    outcome
+        Of the cluster that compared them; None where there was none.
+    """
     return [
         _every_file_used(inputs),
-        _complete_search(highest, counts),
+        _complete_search(highest, counts)
+        if outcome is None or outcome.complete
+        else _incomplete_search(outcome),
         _patients_known(inputs),
         *_duplicates_rows(duplicates),
         _enough_images(counts),
@@ -130,6 +143,18 @@ def _complete_search(highest: Highest, counts: Counts) -> Check:
     if missing:
         detail += f" less {missing} pairs with a constant image, which has no correlation"
     return Check("Complete search", "PASS", f"{detail}; exact search")
+
+
+def _incomplete_search(outcome: ClusterOutcome) -> Check:
+    first = outcome.quarantined[0]
+    return Check(
+        "Complete search",
+        "FAIL",
+        f"{len(outcome.quarantined)} of {outcome.num_tasks} parts of the work failed twice and "
+        f"were left out; the first: {first.what}: {first.reason} (it reads "
+        f"{', '.join(first.files)})",
+        "Mend what is named and run the same command again: it computes these parts only.",
+    )
 
 
 def _patients_known(inputs: Inputs) -> Check:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from likeness._audit.baselines import Places
 from likeness._audit.options import AuditOptions
+from likeness._cluster import Cluster
 from likeness._files import hash_of_json
 from likeness._findings import Comparison
 from likeness._progress import Progress, Task
@@ -78,6 +79,8 @@ class Searcher:
     engine: EngineChoice
     places: Places
     progress: Progress
+    cluster: Cluster | None = None
+    """None for this process alone."""
 
     def search_options(self) -> SearchOptions:
         """Return the settings that all searches of one audit share."""
@@ -106,6 +109,16 @@ class Searcher:
         options = self.search_options()
         checkpoint = self.places.search(comparison, queries, references, options)
         checkpoint.mkdir(parents=True, exist_ok=True)
+        if self.cluster is not None:
+            result = self.cluster.search(
+                queries,
+                references,
+                options=options,
+                query_groups=own,
+                checkpoint=checkpoint,
+                name=comparison.replace("->", " -> "),
+            )
+            return _highest(comparison, queries, references, result), result
         plan = plan_search(
             queries,
             references,

@@ -15,7 +15,7 @@ FDR_GATE = 0.20
 SMALLEST_FDR = 0.01
 """A smaller rate would leave clear copies unnamed."""
 
-_NOT_A_SETTING = frozenset({"engine", "memory_bytes", "threads", "jobs"})
+_NOT_A_SETTING = frozenset({"engine", "memory_bytes", "threads", "jobs", "cluster"})
 """Options that change the speed but no number."""
 
 
@@ -69,6 +69,10 @@ class AuditOptions:
     """None for all cores."""
     jobs: int = 1
     """Processes that decode files."""
+    cluster: str | None = None
+    """Other machines that compute: ``local``, ``tcp://host:port``, the path of a scheduler file, or
+    ``slurm:FILE``; see `likeness._cluster`. None for this process alone. The memory is then that of
+    one worker, the threads are one, and `out` must be in storage that all machines share."""
 
     def __post_init__(self) -> None:
         _require(SMALLEST_FDR <= self.fdr <= FDR_GATE, "--fdr", self.fdr)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from likeness._audit.folder import check_folder
 from likeness._audit.options import AuditOptions
+from likeness._cluster import count_parts
 from likeness.datasets import Inspection, PrepareOptions, inspect_path
 from likeness.datasets.plain import plan_images
 from likeness.datasets.sequences import ANNOTATIONS
@@ -80,6 +81,16 @@ class AuditPlan:
     """Speed of the engine measured just now, one thread."""
     out: str
     warnings: tuple[str, ...]
+    cluster: str | None = None
+    """What will compute; None for this process alone."""
+
+    @property
+    def num_parts(self) -> int:
+        """Tasks of the searches at full size, where a cluster computes."""
+        pixels = int(np.prod(self.sets[0].shape)) * np.dtype(self.sets[0].dtype_name).itemsize
+        return sum(
+            count_parts(plan.num_queries, plan.num_references, pixels) for _, plan in self.searches
+        )
 
     @property
     def seconds(self) -> float:
@@ -95,6 +106,8 @@ class AuditPlan:
             "seconds": self.seconds,
             "out": self.out,
             "warnings": list(self.warnings),
+            "cluster": self.cluster,
+            "parts": None if self.cluster is None else self.num_parts,
         }
 
     def describe(self) -> list[str]:
@@ -133,6 +146,11 @@ class AuditPlan:
             f"time       searches at full size about {self.seconds:.0f} s; reading, scores and the "
             "self-check come on top"
         )
+        if self.cluster is not None:
+            lines.append(
+                f"cluster    {self.cluster}: about {self.num_parts:,} parts for the searches at "
+                "full size, and one for some hundred images per kind of score; it was not asked"
+            )
         lines.append(f"would write to {self.out}; nothing was written")
         lines += [f"warning    {text}" for text in self.warnings]
         return lines
@@ -199,6 +217,7 @@ def plan_audit(
         gops=engine.gops,
         out=str(out),
         warnings=tuple(_warnings(sets)),
+        cluster=options.cluster,
     )
 
 

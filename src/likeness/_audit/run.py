@@ -52,6 +52,7 @@ from likeness._audit.set_level import equal_size, membership_of
 from likeness._audit.verdict import Grounds, reach_verdict
 from likeness._audit.writing import left_out_rows, processor_name, settings_of, write_tables
 from likeness._audit.yardstick import choose_yardstick
+from likeness._cluster import Cluster, open_cluster
 from likeness._files import folder_lock, hash_of_json, make_folder, write_text
 from likeness._findings import (
     Findings,
@@ -136,7 +137,28 @@ def audit(
         make_folder(folder, private=True)
         stack.enter_context(folder_lock(folder))
         claim_folder(folder, settings, fresh=fresh)
-        return _audit_into(folder, train, synthetic, test, options, encoder, progress, fresh=fresh)
+        cluster = None
+        if options.cluster is not None:
+            cluster = stack.enter_context(
+                open_cluster(
+                    options.cluster,
+                    shared=folder / "work" / "cluster",
+                    engine=options.engine,
+                    memory_bytes=options.memory_bytes,
+                    progress=progress,
+                )
+            )
+        return _audit_into(
+            folder,
+            train,
+            synthetic,
+            test,
+            options,
+            encoder,
+            progress,
+            fresh=fresh,
+            cluster=cluster,
+        )
 
 
 def _audit_into(
@@ -149,6 +171,7 @@ def _audit_into(
     progress: Progress,
     *,
     fresh: bool,
+    cluster: Cluster | None,
 ) -> Findings:
     started, clock = datetime.now(UTC), time.monotonic()
     inputs = open_inputs(
@@ -157,8 +180,8 @@ def _audit_into(
     write_errors(folder, left_out_rows(inputs))
     engine = choose_engine(options.engine, options.threads)
     places = Places.of(inputs.train, folder, fresh=fresh)
-    searcher = Searcher(options, inputs.channels, engine, places, progress)
-    scores = score_all(inputs, options, places=places, progress=progress)
+    searcher = Searcher(options, inputs.channels, engine, places, progress, cluster)
+    scores = score_all(inputs, options, places=places, progress=progress, cluster=cluster)
     compared = compare_sets(inputs, searcher, scores)
     yardstick = choose_yardstick(compared.test, compared.contamination, compared.train)
     decided = decide(inputs, compared, options)
@@ -205,6 +228,7 @@ def _audit_into(
         num_judged=counts.synthetic - counts.undefined,
         seed=options.seed,
     )
+    outcome = None if cluster is None else cluster.outcome
     code, reasons = reach_verdict(
         Grounds(
             num_judged=counts.synthetic - counts.undefined,
@@ -215,7 +239,10 @@ def _audit_into(
             self_check=decided.self_check,
             membership=set_level,
             rates=rates,
-            obstacles=obstacles_to_clearance(inputs, compared.contamination),
+            obstacles=[
+                *obstacles_to_clearance(inputs, compared.contamination),
+                *([] if outcome is None else outcome.obstacles()),
+            ],
         )
     )
     sentence = verdict_sentence(
@@ -244,7 +271,7 @@ def _audit_into(
         distributions=distributions,
         checks=[
             *real_set_checks(inputs, compared.contamination, scores.people.merged),
-            *data_checks(inputs, duplicates, compared.synthetic, counts),
+            *data_checks(inputs, duplicates, compared.synthetic, counts, outcome),
             *channel_checks(inputs),
             *intensity_checks(inputs),
         ],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from likeness._audit.baselines import Places
     from likeness._audit.inputs import Inputs
     from likeness._audit.options import AuditOptions
+    from likeness._cluster import Cluster
     from likeness._progress import Progress
     from likeness.datasets import ImageSet
     from likeness.types import Flags, Integers
@@ -102,9 +103,20 @@ def not_constant(scorer: Scorer) -> Flags:
 
 
 def score_all(
-    inputs: Inputs, options: AuditOptions, *, places: Places, progress: Progress
+    inputs: Inputs,
+    options: AuditOptions,
+    *,
+    places: Places,
+    progress: Progress,
+    cluster: Cluster | None = None,
 ) -> AllScores:
-    """Compare training, test and synthetic images with the training images."""
+    """Compare training, test and synthetic images with the training images.
+
+    Parameters
+    ----------
+    cluster
+        What computes; None for this process alone.
+    """
     train = inputs.train
     settings = ScorerOptions(
         transforms=options.transforms,
@@ -114,7 +126,8 @@ def score_all(
     )
 
     def scorer(references: ImageSet, work: Path, groups: NDArray[np.int32] | None = None) -> Scorer:
-        return Scorer(
+        make = Scorer if cluster is None else cluster.scorer
+        return make(
             references,
             channels=inputs.channels,
             groups=groups,

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from likeness._cluster import open_cluster
 from likeness._files import folder_lock
 from likeness._neighbours.opening import Given
 from likeness._progress import SILENT, Progress
 from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
 from likeness.datasets.building import check_out
-from likeness.errors import ImageMismatchError
+from likeness.errors import ClusterError, ImageMismatchError
 from likeness.search import SearchOptions, SearchResult, matches_table, search, write_matches
 from likeness.types import TRANSFORMS
 
@@ -45,6 +46,7 @@ def find_matches(
     threads: int | None = None,
     max_skipped: float = 0.01,
     jobs: int = 1,
+    cluster: str | None = None,
     progress: Progress = SILENT,
 ) -> Matched:
     """Find the `top_k` most correlated reference images of every query image, exactly.
@@ -62,6 +64,8 @@ def find_matches(
     out
         Parquet file to write; None writes nothing. Beside it ``OUT.work`` keeps prepared images
         and search states while the search runs, so that a killed run resumes.
+    cluster
+        Other machines that search, as for ``AuditOptions.cluster``; None for this process alone.
 
     Returns
     -------
@@ -74,6 +78,8 @@ def find_matches(
         If images cannot be read or compared.
     OptionError
         If a setting is out of range.
+    ClusterError
+        If a cluster cannot be used, or did not compare everything.
     """
     options = SearchOptions(top_k=top_k, transforms=TRANSFORMS if flips else ("identity",))
     with ExitStack() as stack:
@@ -107,16 +113,31 @@ def find_matches(
             raise ImageMismatchError(msg)
         checkpoint = work / "search"
         checkpoint.mkdir(parents=True, exist_ok=True)
-        result = search(
-            first,
-            second,
-            options=options,
-            engine=engine,
-            memory_bytes=memory_bytes,
-            threads=threads,
-            progress=progress,
-            checkpoint=checkpoint,
-        )
+        if cluster is None:
+            result = search(
+                first,
+                second,
+                options=options,
+                engine=engine,
+                memory_bytes=memory_bytes,
+                threads=threads,
+                progress=progress,
+                checkpoint=checkpoint,
+            )
+        else:
+            machines = stack.enter_context(
+                open_cluster(
+                    cluster,
+                    shared=work / "cluster",
+                    engine=engine,
+                    memory_bytes=memory_bytes,
+                    progress=progress,
+                )
+            )
+            result = machines.search(first, second, options=options, checkpoint=checkpoint)
+            obstacles = machines.outcome.obstacles()
+            if obstacles:  # a table that lacks pairs would look like any other
+                raise ClusterError(" ".join(obstacles))
         table = matches_table(result, first.image_ids, second.image_ids)
         if out is not None:
             write_matches(Path(out), table, metadata={"likeness_engine": result.engine})

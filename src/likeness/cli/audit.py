@@ -47,6 +47,7 @@ def audit(
     memory: str = "2GiB",
     threads: int | None = None,
     jobs: int = 1,
+    cluster: str | None = None,
     fail_on: Annotated[Literal["copies"] | None, Parameter(show_choices=True)] = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
     fresh: Annotated[bool, Parameter(negative="")] = False,
@@ -55,7 +56,8 @@ def audit(
 ) -> int:
     """Search every synthetic image among all training images; write verdict and report.
 
-    The same command resumes after an interruption. Everything stays on this machine.
+    The same command resumes after an interruption. Everything stays on this machine, unless
+    --cluster names others.
 
     Parameters
     ----------
@@ -116,6 +118,10 @@ def audit(
         Processor cores for the search; all by default.
     jobs
         Processes that decode files.
+    cluster
+        Let other processes or machines compute: local, local:N, tcp://host:port, the path of a
+        scheduler.json, or slurm:FILE. --out must be in storage that all of them share; --memory is
+        then that of one worker.
     fail_on
         Leave with exit code 1 if copies are found.
     dry_run
@@ -149,6 +155,7 @@ def audit(
         memory_bytes=bytes_from(memory, "--memory"),
         threads=threads,
         jobs=jobs,
+        cluster=cluster,
     )
     if dry_run:
         plan = plan_audit(train, synthetic, test, out=out, options=options)

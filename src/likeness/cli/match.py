@@ -33,6 +33,7 @@ def match(
     memory: str = "2GiB",
     threads: int | None = None,
     jobs: int = 1,
+    cluster: str | None = None,
     max_skipped: str = "1%",
     overwrite: Annotated[bool, Parameter(negative="")] = False,
     output: Output = Output(),  # noqa: B008 - frozen
@@ -77,11 +78,16 @@ def match(
         Processor cores; all by default.
     jobs
         Processes that decode files.
+    cluster
+        Let other processes or machines search; see `likeness audit --help`. Not with --patient.
     max_skipped
         Share of files per set that may be left out.
     overwrite
         With --patient: replace results of other settings in --out.
     """
+    if patient and cluster is not None:
+        msg = "--cluster does not go with --patient, which compares with one patient only."
+        raise OptionError(msg)
     if patient:
         return _resemblance(
             queries,
@@ -120,6 +126,7 @@ def match(
         threads=threads,
         max_skipped=share_from(max_skipped, "--max-skipped"),
         jobs=jobs,
+        cluster=cluster,
         progress=output.make_progress(),
     )
     result = matched.result
