@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from likeness.datasets import ImageSet
-from likeness.scores import FAMILIES, Scorer, ScorerOptions, ScoreStore, scorer
+from likeness.scores import FAMILIES, Scorer, ScorerOptions, ScoreStore, stages
 
 FIELDS = ("similarity", "group", "image", "placement")
 
@@ -67,7 +67,7 @@ def test_groups_replace_patients(references, queries):
 
 def test_parts_and_threads_and_memory_change_no_bit(references, queries, monkeypatch):
     whole = Scorer(references, options=ScorerOptions(threads=2)).score(queries)
-    monkeypatch.setattr(scorer, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(stages, "PART_QUERIES", dict.fromkeys(stages.STAGES, 2))
     parts = Scorer(references, options=ScorerOptions(threads=1, memory_bytes=1 << 20)).score(
         queries
     )
@@ -75,11 +75,11 @@ def test_parts_and_threads_and_memory_change_no_bit(references, queries, monkeyp
 
 
 def test_finished_parts_are_not_computed_again(references, queries, tmp_path, monkeypatch):
-    monkeypatch.setattr(scorer, "QUERIES_AT_ONCE", 4)
+    monkeypatch.setattr(stages, "PART_QUERIES", dict.fromkeys(stages.STAGES, 4))
     store = ScoreStore(tmp_path / "scores")
     first = Scorer(references, store=store).score(queries)
     again = Scorer(references, store=store)
-    monkeypatch.setattr(again, "_score", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(again, "_compute", lambda *_: pytest.fail("computed again"))
     assert_equal(first, again.score(queries))
 
 

@@ -128,7 +128,7 @@ def test_the_cut_of_the_work_changes_no_bit(
 
     def cut(layout, **sizes):
         plan = plan_tiles(layout, **sizes)
-        return type(plan)(layout, plan.num_references, plan.num_groups, queries, references)
+        return type(plan)(layout, plan.num_groups, queries, references, plan.workers)
 
     monkeypatch.setattr(tiles, "plan_tiles", cut)
     other = rank_tiles(some, random_images, threads=threads, **kwargs)
@@ -138,11 +138,11 @@ def test_the_cut_of_the_work_changes_no_bit(
 
 def test_little_memory_gives_smaller_blocks_and_the_same_result(random_images):
     groups = np.zeros(23, dtype=np.int32)
-    sizes = {"num_queries": 23, "num_references": 23, "num_groups": 1, "workers": 1}
+    sizes = {"num_queries": 23, "num_groups": 1, "workers": 1}
     layout = TileLayout(*random_images.shape)
     plan = plan_tiles(layout, memory_bytes=200_000, **sizes)
     assert plan.queries * plan.references < 23 * 23
-    assert plan.needs_bytes(1) <= 200_000
+    assert plan.needs_bytes <= 200_000
     little = rank_tiles(
         random_images, random_images, groups=groups, threads=1, memory_bytes=200_000
     )

@@ -37,7 +37,7 @@ from likeness._validate.queries import (
 from likeness._versions import package_version
 from likeness.datasets import ImageSet
 from likeness.errors import OptionError
-from likeness.scores.decision_scale import DecisionImages, decision_images
+from likeness.scores.decision_scale import DecisionImages, Decisions, decision_images
 from likeness.scores.orientations import rank_orientations
 from likeness.scores.ranking import FAMILIES, Family, PatientRanking, stack_rankings
 from likeness.scores.scorer import Scorer, ScorerOptions
@@ -142,7 +142,7 @@ def build_bank(
         If a block cannot be written.
     """
     channels = channel_indices(images, options)
-    decisions = decision_images(images, channels, grid=options.grid)
+    decisions = decision_images(images, channels, grid=options.grid, work=work)
     key = hash_of_json(
         {
             "format": _FORMAT,
@@ -288,7 +288,7 @@ def _image_depth(groups: NDArray[np.int32], options: ValidationOptions) -> int:
 
 def _groups_of_people(
     images: ImageSet,
-    decisions: DecisionImages,
+    decisions: Decisions,
     store: _Store,
     options: ValidationOptions,
     progress: Progress,
@@ -325,8 +325,8 @@ def _groups_of_people(
     return groups
 
 
-def _subset(decisions: DecisionImages, rows: NDArray[np.integer]) -> DecisionImages:
-    return DecisionImages(decisions.values[rows], decisions.varies[rows])
+def _subset(decisions: Decisions, rows: NDArray[np.integer]) -> DecisionImages:
+    return DecisionImages(decisions.take(rows), decisions.varies[rows])
 
 
 def _without_placement(ranking: PatientRanking) -> PatientRanking:

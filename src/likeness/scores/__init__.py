@@ -17,9 +17,18 @@ patient, or several that are one person). Out comes, for each of four *families*
 The training images themselves go through the same functions, with their own group excluded: what
 they reach is what chance reaches (see `likeness.calibration`). Nothing here decides.
 
-All of it happens on the block means of `DecisionImages` (64 x 64), where noise of one standard
-deviation leaves a copy recognisable. Values are whole numbers, so inner products in float64 are
-exact, and no result depends on the size of blocks, on their order or on the number of threads.
+All of it happens on block means (64 x 64, `decision_images`), where noise of one standard deviation
+leaves a copy recognisable. Values are whole numbers, so inner products in float64 are exact, and no
+result depends on the size of blocks, on their order or on the number of threads.
+
+Nearly all pairs are skipped. A ranking needs the best image of each of the first groups; a bound
+from a few numbers per image (principal axes of the references, and the length of what is left)
+shows of most pairs that they are neither, and only the others are compared in full. What is skipped
+would have changed nothing: the result is that of comparing every pair, bit for bit.
+
+References lie on disk and go by in blocks; memory does not grow with their number, but for some
+hundred bytes each. `stages` says in which pieces scores are computed and saved, so that a killed
+run, another process or an audit of another model goes on from them.
 """
 
 from __future__ import annotations

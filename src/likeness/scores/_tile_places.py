@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,25 +26,40 @@ class PlaceSearch:
         Where the tiles lie.
     shape
         Of the pairs.
+    dtype, highest
+        float32, and correlations up to 1 instead of a little less, serve for bounds.
+    places
+        Whether to note which place is the best.
     """
 
-    def __init__(self, layout: TileLayout, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        layout: TileLayout,
+        shape: tuple[int, ...],
+        dtype: type[np.floating[Any]] = np.float64,
+        *,
+        highest: float = 1.0 - CLIP,
+        places: bool = True,
+    ) -> None:
         self._layout = layout
         self._high = min(2, len(layout.tops))
         self._across = min(2, len(layout.lefts))
-        self._above = [np.empty(shape) for _ in range(len(layout.lefts) - self._across + 1)]
-        self._left, self._here, self._pair, self._place = (np.empty(shape) for _ in range(4))
-        self._least = np.full(shape, np.inf)
+        self._highest, self._places = highest, places
+        starts = len(layout.lefts) - self._across + 1
+        self._above = [np.empty(shape, dtype) for _ in range(starts)]
+        self._left, self._here, self._pair, self._place = (np.empty(shape, dtype) for _ in range(4))
+        self.least = np.full(shape, np.inf, dtype)
+        """Smallest product of g over a place so far."""
         self.place = np.zeros(shape, dtype=np.int16)
         """First tile of the best place so far; of equals the first."""
         self._count = 0
 
-    def add(self, correlation: Floats) -> None:
+    def add(self, correlation: NDArray[np.floating]) -> None:
         """Take the correlations of the next tile; negative ones count as 0."""
         row, column = divmod(self._count, len(self._layout.lefts))
         self._count += 1
         here, pair = self._here, self._pair
-        np.clip(correlation, 0.0, 1.0 - CLIP, out=here)
+        np.clip(correlation, 0.0, self._highest, out=here)
         np.add(here, 1.0, out=pair)
         np.subtract(1.0, here, out=here)
         np.divide(here, pair, out=here)
@@ -64,13 +79,14 @@ class PlaceSearch:
                 self._keep(self._place, row - 1, index)
             self._above[index], self._pair = pair, self._above[index]
 
-    def _keep(self, place: Floats, row: int, column: int) -> None:
-        np.copyto(self.place, row * len(self._layout.lefts) + column, where=place < self._least)
-        np.minimum(self._least, place, out=self._least)
+    def _keep(self, place: NDArray[Any], row: int, column: int) -> None:
+        if self._places:
+            np.copyto(self.place, row * len(self._layout.lefts) + column, where=place < self.least)
+        np.minimum(self.least, place, out=self.least)
 
     def similarity(self) -> Floats:
         """Return tanh of the mean Fisher z of the tiles of the best place, in [0, 1]."""
-        root = self._least
+        root: Floats = self.least
         for _ in range(self._high * self._across // 2):  # 1, 2 or 4 tiles
             root = np.sqrt(root)
         similarity: Floats = (1.0 - root) / (1.0 + root)

@@ -21,18 +21,14 @@ class TilePlan:
     """Block sizes. They don't change the result."""
 
     layout: TileLayout
-    num_references: int
     num_groups: int
     queries: int
     references: int
+    workers: int
 
     @property
-    def starts(self) -> range:
-        """First reference of every block."""
-        return range(0, self.num_references, self.references)
-
-    def needs_bytes(self, workers: int) -> int:
-        """Return the memory needed, beside the images and the result."""
+    def needs_bytes(self) -> int:
+        """The memory needed, beside the images and the result."""
         layout = self.layout
         tiles = len(layout.corners)
         queries = self.queries * tiles * (layout.length + 5 * layout.channels)
@@ -42,9 +38,9 @@ class TilePlan:
         setup = 4 * layout.channels * layout.rows * layout.columns
         block += self.references * setup
         pairs = self.queries * self.references * (len(layout.lefts) + _STAGES)
-        # Finished blocks wait for their turn to enter the table.
-        waiting = 2 * self.queries * self.num_references
-        compared = queries + table + workers * (block + pairs) + waiting
+        # Finished blocks wait for their turn to enter the table, which sorts them.
+        pairs += 8 * self.queries * self.references
+        compared = queries + table + self.workers * (block + pairs)
         return _NUMBER * max(compared, self.queries * setup)
 
 
@@ -52,7 +48,6 @@ def plan_tiles(
     layout: TileLayout,
     *,
     num_queries: int,
-    num_references: int,
     num_groups: int,
     workers: int,
     memory_bytes: int,
@@ -66,8 +61,8 @@ def plan_tiles(
     """
     queries, references = min(max(num_queries, 1), _MOST_QUERIES), _MOST_REFERENCES
     while True:
-        plan = TilePlan(layout, num_references, num_groups, queries, references)
-        needed = plan.needs_bytes(workers)
+        plan = TilePlan(layout, num_groups, queries, references, workers)
+        needed = plan.needs_bytes
         if needed <= memory_bytes:
             return plan
         if queries == references == 1:

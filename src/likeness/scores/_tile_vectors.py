@@ -10,13 +10,19 @@ rounding changes a correlation by less than 1e-6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.scores import kernels
 from likeness.scores.decision_scale import TOP
 from likeness.types import Flags, Floats
+
+_MANY: Final = 4
+"""Images from which the compiled loop is used: alone they come in small work."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,7 @@ class TileVectors:
     ) -> None:
         self._values, self._layout = values, layout
         size = layout.size
-        whole = values.astype(np.int64)
+        whole = values.astype(np.float64)
         sums = _box_sums(whole, layout)
         # (size sd)**2, exact: below 2**63 for tiles of up to 2**15 blocks.
         spread = size * _box_sums(whole * whole, layout) - sums * sums
@@ -119,14 +125,39 @@ class TileVectors:
         np.rint(tiles, out=tiles)
         return tiles.reshape(len(tiles), layout.length)
 
+    def cut_into(self, found: NDArray[np.int32], cut: Callable[..., Any]) -> None:
+        """Write all tiles of every image, (n, T, length), with the compiled `cut`."""
+        layout = self._layout
+        tops, lefts = np.array(layout.corners, dtype=np.int64).T
+        cut(
+            self._values, self._factor, self._offset, np.ascontiguousarray(tops),
+            np.ascontiguousarray(lefts), layout.height, layout.width, found,
+        )  # fmt: skip
 
-def _box_sums(values: NDArray[np.int64], layout: TileLayout) -> NDArray[np.int64]:
-    """Return (n, C, T) sums over the tiles."""
-    total = np.zeros((*values.shape[:2], layout.rows + 1, layout.columns + 1), dtype=np.int64)
-    np.cumsum(values, axis=2, out=total[:, :, 1:, 1:])
-    np.cumsum(total[:, :, 1:, 1:], axis=3, out=total[:, :, 1:, 1:])
-    top, left = (np.array(axis) for axis in (layout.tops, layout.lefts))
-    down, across = top + layout.height, left + layout.width
-    rows = total[:, :, down] - total[:, :, top]
-    boxes: NDArray[np.int64] = rows[..., across] - rows[..., left]
-    return boxes.reshape(*values.shape[:2], len(top) * len(left))
+
+def whole_vectors(vectors: TileVectors, layout: TileLayout, count: int) -> NDArray[np.int32]:
+    """Return all tiles of `count` images, (n, T, length); a number is at most 2**26."""
+    found = np.empty((count, len(layout.corners), layout.length), dtype=np.int32)
+    fast = kernels.compiled() if count >= _MANY else None
+    if fast is not None:
+        vectors.cut_into(found, fast.cut_tiles)
+        return found
+    for tile in range(len(layout.corners)):
+        found[:, tile] = vectors.tile(tile)
+    return found
+
+
+def _box_sums(values: Floats, layout: TileLayout) -> NDArray[np.int64]:
+    """Return (n, C, T) sums of whole numbers over the tiles; exact while they stay below 2**53."""
+    down = _indicators(layout.tops, layout.height, layout.rows)
+    across = _indicators(layout.lefts, layout.width, layout.columns)
+    boxes = down @ values @ across.T
+    count = len(down) * len(across)
+    return boxes.reshape(*values.shape[:2], count).astype(np.int64)
+
+
+def _indicators(starts: range, length: int, total: int) -> Floats:
+    """Return (tiles, total) 1 where a line belongs to a tile."""
+    lines = np.arange(total) - np.array(starts)[:, None]
+    inside: Floats = ((lines >= 0) & (lines < length)).astype(np.float64)
+    return inside

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness._files import hash_of_json
 from likeness._progress import SILENT
-from likeness.scores.decision_scale import DecisionImages, decision_images
+from likeness.scores._query_parts import Part
+from likeness.scores.decision_scale import StoredDecisions, decision_images
+from likeness.scores.indexes import ReferenceIndexes, shared_indexes
 from likeness.scores.orientations import rank_orientations
 from likeness.scores.ranking import FAMILIES, Family, PatientRanking, stack_rankings
 from likeness.scores.registration import RegistrationOptions, rank_registered
+from likeness.scores.stages import (
+    FAMILIES_OF,
+    Question,
+    Stage,
+    hash_of_numbers,
+    needed_stages,
+    part_around,
+    part_ranges,
+)
 from likeness.scores.tiles import TileOptions, rank_tiles
+from likeness.search._threads import count_threads
 from likeness.search.options import SearchOptions
 from likeness.search.source import check_sources, chosen_channels
 from likeness.types import TRANSFORMS, Transform
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from likeness._progress import Progress
     from likeness.scores.store import ScoreStore
     from likeness.search.source import ImageSource
 
-QUERIES_AT_ONCE = 256
-"""Queries whose scores are saved together."""
+_SHARE: Final[dict[Stage, float]] = {"oriented": 1.0, "tiles": 2.0, "registered": 8.0}
+"""Of the time, for the progress that is shown."""
+Rankings = dict[Family, PatientRanking]
 
 
 @dataclass(frozen=True)
@@ -84,16 +98,17 @@ class Scorer:
         self.groups = np.asarray(
             references.patient_codes if groups is None else groups, dtype=np.int32
         )
-        self._scale: DecisionImages | None = None
-        self._store = store
+        self.store = store
+        self._groups_hash = hash_of_numbers(self.groups)
+        self._expected = 0
+        self._known: ReferenceIndexes | None = None
+        self._asked: tuple[ImageSource, StoredDecisions] | None = None
         self._progress = progress
 
     @property
-    def reference_scale(self) -> DecisionImages:
+    def reference_scale(self) -> StoredDecisions:
         """The references at the scale of decisions."""
-        if self._scale is None:
-            self._scale = decision_images(self.references, self.channels, grid=self.options.grid)
-        return self._scale
+        return self._indexes.scale
 
     def score(
         self,
@@ -103,7 +118,7 @@ class Scorer:
         families: tuple[Family, ...] = FAMILIES,
         depth: int | None = None,
         name: str = "score",
-    ) -> dict[Family, PatientRanking]:
+    ) -> Rankings:
         """Rank the groups of the references for every query.
 
         Parameters
@@ -130,119 +145,164 @@ class Scorer:
         ImageMismatchError, NoImagesError, InputError
             If the sets cannot be compared.
         """
-        check_sources(queries, self.references)
-        depth = self.options.depth if depth is None else depth
-        wanted = _with_proposals(families)
-        parts: list[dict[Family, PatientRanking]] = []
+        question = self.question(queries, excluded=excluded, depth=depth)
+        self._expected += len(queries)
+        # Registered scores that are all there need nothing else.
+        wanted = self._wanted(question, families)
+        whole = sum(_SHARE[stage] for stage in wanted)
+        found: Rankings = {}
         with self._progress.task(name, len(queries), unit="images") as task:
-            for start in range(0, len(queries), QUERIES_AT_ONCE):
-                stop = min(start + QUERIES_AT_ONCE, len(queries))
-                own = None if excluded is None else excluded[start:stop]
-                part = _Part(queries, start, stop)
-                key = self._key(queries, start, stop, own, families, depth)
-                found = None if self._store is None else self._store.load(key)
-                if found is None:
-                    found = self._score(part, own, wanted, depth)
-                    found = {family: found[family] for family in families}
-                    if self._store is not None:
-                        self._store.save(key, found)
-                parts.append(found)
-                task.advance(stop - start)
-        return {family: stack_rankings([part[family] for part in parts]) for family in families}
+            for stage in wanted:
+                parts = []
+                for start, stop in part_ranges(stage, len(queries)):
+                    before = {
+                        family: ranking.rows(np.arange(start, stop))
+                        for family, ranking in found.items()
+                    }
+                    parts.append(self._part(question, stage, start, stop, before))
+                    task.advance((stop - start) * _SHARE[stage] / whole)
+                for family in FAMILIES_OF[stage]:
+                    found[family] = stack_rankings([part[family] for part in parts])
+        return {family: found[family] for family in families}
 
-    def _score(
+    def question(
         self,
-        queries: _Part,
-        excluded: NDArray[np.int32] | None,
-        families: frozenset[Family],
-        depth: int,
-    ) -> dict[Family, PatientRanking]:
-        options = self.options
-        scale = decision_images(queries, self.channels, grid=options.grid)
-        found: dict[Family, PatientRanking] = {}
-        if families & {"plain", "dihedral"}:
-            found["plain"], found["dihedral"] = rank_orientations(
+        queries: ImageSource,
+        *,
+        excluded: NDArray[np.int32] | None = None,
+        depth: int | None = None,
+    ) -> Question:
+        """Return what the scores of some queries depend on; arguments and errors as in `score`."""
+        check_sources(queries, self.references)
+        return Question(
+            queries, self.references, self.channels, self._groups_hash, excluded,
+            self.options.depth if depth is None else depth, self.options,
+        )  # fmt: skip
+
+    def score_part(self, question: Question, stage: Stage, start: int, stop: int) -> Rankings:
+        """Compute one part of one stage and save it, or find it saved.
+
+        What a registered part needs of the other stages is taken from the store, or computed.
+        """
+        found = self._load(question, stage, start, stop)
+        if found is not None:
+            return found
+        before: Rankings = {}
+        if stage == "registered":
+            for earlier in ("oriented", "tiles"):
+                before |= self._rows_of(question, earlier, start, stop)
+        return self._part(question, stage, start, stop, before)
+
+    def _rows_of(self, question: Question, stage: Stage, start: int, stop: int) -> Rankings:
+        """Return the rankings of some queries, out of the part of `stage` in which they lie."""
+        first, last = part_around(stage, start, len(question.queries))
+        part = self._part(question, stage, first, last, {})
+        rows = np.arange(start - first, stop - first)
+        return {family: ranking.rows(rows) for family, ranking in part.items()}
+
+    def _wanted(self, question: Question, families: tuple[Family, ...]) -> tuple[Stage, ...]:
+        asked = tuple(
+            stage for stage in needed_stages(families) if set(FAMILIES_OF[stage]) & set(families)
+        )
+        count = len(question.queries)
+        if "registered" in asked and any(
+            not self._saved(question, "registered", start, stop)
+            for start, stop in part_ranges("registered", count)
+        ):
+            return needed_stages(families)
+        return asked
+
+    def _saved(self, question: Question, stage: Stage, start: int, stop: int) -> bool:
+        return self._load(question, stage, start, stop) is not None
+
+    def _load(self, question: Question, stage: Stage, start: int, stop: int) -> Rankings | None:
+        if self.store is None:
+            return None
+        return self.store.load(
+            question.key(stage, start, stop), families=FAMILIES_OF[stage], rows=stop - start
+        )
+
+    def _part(
+        self, question: Question, stage: Stage, start: int, stop: int, before: Rankings
+    ) -> Rankings:
+        found = self._load(question, stage, start, stop)
+        if found is None:
+            found = self._compute(question, stage, start, stop, before)
+            if self.store is not None:
+                self.store.save(question.key(stage, start, stop), found)
+        return found
+
+    def _compute(
+        self, question: Question, stage: Stage, start: int, stop: int, before: Rankings
+    ) -> Rankings:
+        options, indexes = self.options, self._indexes
+        # Many small scorings together may be worth an index.
+        expected = max(self._expected, len(question.queries))
+        scale = self._scale_of(question.queries).part(start, stop)
+        excluded = None if question.excluded is None else question.excluded[start:stop]
+        if stage == "oriented":
+            plain, dihedral = rank_orientations(
                 scale,
-                self.reference_scale,
+                indexes.scale,
                 groups=self.groups,
                 excluded=excluded,
                 transforms=options.transforms,
-                depth=depth,
+                depth=question.depth,
+                index=indexes.orientations(expected),
                 threads=options.threads,
                 memory_bytes=options.memory_bytes,
             )
-        if "tiles" in families:
-            found["tiles"] = rank_tiles(
+            return {"plain": plain, "dihedral": dihedral}
+        if stage == "tiles":
+            ranking = rank_tiles(
                 scale,
-                self.reference_scale,
+                indexes.scale,
                 groups=self.groups,
                 excluded=excluded,
                 depth=options.local_depth,
                 options=options.tiles,
+                index=indexes.tiles(options.tiles, expected),
                 threads=options.threads,
                 memory_bytes=options.memory_bytes,
             )
-        if "registered" in families:
-            found["registered"] = rank_registered(
-                queries,
-                self.references,
-                scale,
-                self.reference_scale,
-                channels=self.channels,
-                groups=self.groups,
-                excluded=excluded,
-                proposals=[found["plain"], found["dihedral"], found["tiles"]],
-                depth=options.local_depth,
-                options=options.registration,
-                threads=options.threads,
-                memory_bytes=options.memory_bytes,
-            )
-        return found
-
-    def _key(
-        self,
-        queries: ImageSource,
-        start: int,
-        stop: int,
-        excluded: NDArray[np.int32] | None,
-        families: tuple[Family, ...],
-        depth: int,
-    ) -> str:
-        if self._store is None:
-            return ""
-        return hash_of_json(
-            {
-                "queries": queries.fingerprint,
-                "references": self.references.fingerprint,
-                "groups": self.groups.tolist(),
-                "channels": list(self.channels),
-                "rows": [start, stop],
-                "excluded": None if excluded is None else excluded.tolist(),
-                "families": list(families),
-                "depth": depth,
-                "options": self.options.key(),
-            }
+            return {"tiles": ranking}
+        ranking = rank_registered(
+            Part(question.queries, start, stop),
+            self.references,
+            scale,
+            indexes.scale,
+            channels=self.channels,
+            groups=self.groups,
+            excluded=excluded,
+            proposals=[before["plain"], before["dihedral"], before["tiles"]],
+            depth=options.local_depth,
+            options=options.registration,
+            index=indexes.features,
+            threads=options.threads,
+            memory_bytes=options.memory_bytes,
         )
+        return {"registered": ranking}
 
+    def _scale_of(self, queries: ImageSource) -> StoredDecisions:
+        """Return the block means of all queries, kept as long as the same queries are asked for."""
+        if self._asked is None or self._asked[0] is not queries:
+            found = decision_images(queries, self.channels, grid=self.options.grid, work=self._work)
+            self._asked = queries, found
+        return self._asked[1]
 
-class _Part:
-    """Some images in a row of a set."""
+    @property
+    def _work(self) -> Path | None:
+        return None if self.store is None else self.store.folder
 
-    def __init__(self, whole: ImageSource, start: int, stop: int) -> None:
-        self._whole, self._start, self._stop = whole, start, stop
-        self.image_shape = whole.image_shape
-        self.dtype = whole.dtype
-        self.patient_codes = whole.patient_codes[start:stop]
-        self.num_patients = whole.num_patients
-        self.fingerprint = f"{whole.fingerprint}[{start}:{stop}]"
-
-    def __len__(self) -> int:
-        return self._stop - self._start
-
-    def read(self, start: int, stop: int) -> NDArray[np.generic]:
-        """Return images `start` to `stop` of the part."""
-        return self._whole.read(self._start + start, self._start + stop)
-
-
-def _with_proposals(families: tuple[Family, ...]) -> frozenset[Family]:
-    return frozenset(FAMILIES) if "registered" in families else frozenset(families)
+    @property
+    def _indexes(self) -> ReferenceIndexes:
+        if self._known is None:
+            self._known = shared_indexes(
+                self.references,
+                self.channels,
+                self.options.grid,
+                work=self._work,
+                threads=count_threads(self.options.threads),
+                progress=self._progress,
+            )
+        return self._known

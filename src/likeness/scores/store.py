@@ -1,27 +1,38 @@
-"""Finished scores on disk, so that a killed audit does not begin anew.
+"""Finished scores on disk, so that a killed audit does not begin anew and a second one finds them.
 
-One NPZ file per part, named by the hash of everything that the scores depend on. A damaged file is
-ignored and its work done again. Nothing is unpickled.
+One NPZ file per part, named by the hash of everything that the scores depend on. Several processes
+may use one folder: a file appears complete or not at all, and whoever computes a part that another
+one has just saved replaces it with the same numbers. A damaged file is ignored and its work done
+again. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from likeness._files import atomic_write, make_folder
+from likeness._files import atomic_write, make_folder, writing_to
 from likeness.scores.ranking import FAMILIES, Family, PatientRanking
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 _DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-_FIELDS: Final = ("similarity", "group", "image", "placement")
+_FIELDS: Final = {
+    "similarity": (np.float64, 2),
+    "group": (np.int32, 2),
+    "image": (np.int32, 2),
+    "placement": (np.float32, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -30,16 +41,22 @@ class ScoreStore:
 
     folder: Path
 
-    def load(self, key: str) -> dict[Family, PatientRanking] | None:
-        """Return the part saved under `key`, or None."""
+    def load(
+        self, key: str, *, families: tuple[Family, ...], rows: int
+    ) -> dict[Family, PatientRanking] | None:
+        """Return the part of `rows` queries saved under `key`, or None."""
         try:
             with self._path(key).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                if int(file["format"]) != FORMAT_VERSION:
+                if int(file["format"]) != FORMAT_VERSION or str(file["key"]) != key:
                     return None
                 return {
-                    family: PatientRanking(*(file[f"{family}_{field}"] for field in _FIELDS))
-                    for family in FAMILIES
-                    if f"{family}_similarity" in file
+                    family: PatientRanking(
+                        *(
+                            _checked(file[f"{family}_{field}"], rows, dtype, axes)
+                            for field, (dtype, axes) in _FIELDS.items()
+                        )
+                    )
+                    for family in families
                 }
         except _DAMAGE:
             return None
@@ -48,12 +65,35 @@ class ScoreStore:
         """Save a part under `key`, atomically."""
         make_folder(self.folder, private=True)
         content = {
-            f"{family}_{field}": getattr(ranking, field)
-            for family, ranking in rankings.items()
+            f"{family}_{field}": getattr(rankings[family], field)
+            for family in FAMILIES
+            if family in rankings
             for field in _FIELDS
         }
-        with atomic_write(self._path(key), private=True) as stream:
-            np.savez(stream, allow_pickle=False, format=np.array(FORMAT_VERSION), **content)
+        content |= {"format": np.array(FORMAT_VERSION), "key": np.array(key)}
+        path = self._path(key)
+        # Two processes may write the same part: each under a name of its own.
+        own = path.with_name(f"{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        try:
+            with atomic_write(own, private=True) as stream:
+                np.savez(stream, allow_pickle=False, **content)
+            with writing_to(path):
+                own.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                own.unlink(missing_ok=True)
+            raise
+
+    def has(self, key: str) -> bool:
+        """Whether something is saved under `key`; it may be damaged."""
+        return self._path(key).is_file()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key[:32]}.npz"
+
+
+def _checked(values: NDArray[Any], rows: int, dtype: type, axes: int) -> NDArray[Any]:
+    if values.dtype != dtype or values.ndim != axes or len(values) != rows:
+        msg = f"an array of {values.dtype} with shape {values.shape}"
+        raise ValueError(msg)
+    return values

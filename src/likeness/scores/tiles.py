@@ -28,16 +28,19 @@ from numpy.typing import NDArray
 
 from likeness._progress import SILENT
 from likeness.errors import ImageMismatchError, OptionError
-from likeness.scores._tile_places import PlaceSearch, layout_places
-from likeness.scores._tile_plan import TilePlan, plan_tiles
-from likeness.scores._tile_vectors import TileLayout, TileVectors
-from likeness.scores.ranking import PatientRanking, rank_groups, stack_rankings
+from likeness.scores._pruning import index_pays
+from likeness.scores._tile_places import layout_places
+from likeness.scores._tile_plan import plan_tiles
+from likeness.scores._tile_vectors import TileLayout
+from likeness.scores._tile_work import TileBlock
+from likeness.scores.groups import GroupTable
+from likeness.scores.ranking import PatientRanking, stack_rankings
+from likeness.scores.tile_index import TileIndex
 from likeness.search._threads import count_threads, single_blas_thread
-from likeness.types import Floats
 
 if TYPE_CHECKING:
     from likeness._progress import Progress
-    from likeness.scores.decision_scale import DecisionImages
+    from likeness.scores.decision_scale import Decisions
 
 _DEFAULT_MEMORY: Final = 2 << 30
 
@@ -68,13 +71,14 @@ class TileOptions:
 
 
 def rank_tiles(
-    queries: DecisionImages,
-    references: DecisionImages,
+    queries: Decisions,
+    references: Decisions,
     *,
     groups: NDArray[np.int32],
     excluded: NDArray[np.int32] | None = None,
     depth: int = 10,
     options: TileOptions = TileOptions(),
+    index: TileIndex | None = None,
     threads: int | None = None,
     memory_bytes: int = _DEFAULT_MEMORY,
     progress: Progress = SILENT,
@@ -93,6 +97,8 @@ def rank_tiles(
         (n,) the group a query is not compared with, -1 for none; None for none at all.
     depth
         Groups kept per query.
+    index
+        Of the references with these options, where it was made before. None: made here if it pays.
     threads
         None for all cores.
     memory_bytes
@@ -118,134 +124,48 @@ def rank_tiles(
     """
     _check(queries, references, groups, excluded, depth)
     workers = count_threads(threads)
+    count, total = len(queries), len(references)
+    num_groups = int(groups.max(initial=-1)) + 1
+    if index is None and index_pays(count, total):
+        index = TileIndex.of(references, options, threads=workers, progress=progress)
     plan = plan_tiles(
         TileLayout(*queries.shape),
-        num_queries=len(queries),
-        num_references=len(references),
-        num_groups=int(groups.max(initial=-1)) + 1,
+        num_queries=count,
+        num_groups=num_groups,
         workers=workers,
         memory_bytes=memory_bytes,
     )
     if excluded is None:
-        excluded = np.full(len(queries), -1, dtype=np.int32)
-    # Columns in order of their groups, so that a group's best is a maximum of neighbours.
-    order = np.argsort(groups, kind="stable")
+        excluded = np.full(count, -1, dtype=np.int32)
     parts = []
     with (
         single_blas_thread(),
         ThreadPoolExecutor(workers) as pool,
-        progress.task("tiles", len(queries)) as task,
+        progress.task("tiles", count) as task,
     ):
-        for start in range(0, max(len(queries), 1), plan.queries):
-            part = slice(start, start + plan.queries)
-            ranked = _Search(plan, options, queries.values[part]).rank(
-                references.values, order, groups, pool
-            )
-            parts.append(ranked.ranking(excluded[part], depth, plan.layout))
-            task.advance(len(parts[-1]))
+        for start in range(0, max(count, 1), plan.queries):
+            stop = min(start + plan.queries, count)
+            block = TileBlock(
+                plan, options, queries.read(start, stop), references, index,
+                GroupTable(excluded[start:stop], num_groups), groups, depth, pool,
+            )  # fmt: skip
+            block.compare()
+            parts.append(_ranking(block.table, depth, plan.layout))
+            task.advance(stop - start)
     return stack_rankings(parts)
 
 
-class _Search:
-    """Some queries, ready to be compared; several threads may do so at once."""
-
-    def __init__(self, plan: TilePlan, options: TileOptions, queries: NDArray[np.uint16]) -> None:
-        self._plan, self._layout, self._shrinkage = plan, plan.layout, options.shrinkage
-        vectors = TileVectors(
-            queries, plan.layout, shrinkage=options.shrinkage, least_spread=options.least_spread
-        )
-        tiles = range(len(plan.layout.corners))
-        self._queries = [vectors.tile(tile) for tile in tiles]
-        channels = vectors.used.sum(axis=1)
-        scale = plan.layout.scale
-        # (n, T) what the products of a query's tile are multiplied by: a mean over channels.
-        self._factor = np.divide(
-            1.0 / (scale * scale), channels, out=np.zeros(channels.shape), where=channels > 0
-        )
-
-    def rank(
-        self,
-        references: NDArray[np.uint16],
-        order: NDArray[np.intp],
-        groups: NDArray[np.int32],
-        pool: ThreadPoolExecutor,
-    ) -> _Table:
-        """Compare with all references, taken in `order`."""
-        table = _Table(len(self._factor), self._plan.num_groups)
-        columns = [order[start : start + self._plan.references] for start in self._plan.starts]
-        found = pool.map(lambda index: self.compare(references[index]), columns)
-        for index, (similarity, place) in zip(columns, found, strict=True):
-            table.keep(similarity, place, index, groups[index])
-        return table
-
-    def compare(self, references: NDArray[np.uint16]) -> tuple[Floats, NDArray[np.int16]]:
-        """Return (n, b) similarities, NaN for a query without a tile that varies, and places."""
-        layout = self._layout
-        vectors = TileVectors(references, layout, shrinkage=self._shrinkage)
-        product = np.empty((len(self._factor), len(references)))
-        search = PlaceSearch(layout, product.shape)
-        for tile, queries in enumerate(self._queries):
-            np.matmul(queries, vectors.tile(tile).T, out=product)
-            product *= self._factor[:, tile, None]
-            search.add(product)
-        similarity = search.similarity()
-        similarity[~self._factor.any(axis=1)] = np.nan
-        return similarity, search.place
-
-
-class _Table:
-    """The best image of every group so far."""
-
-    def __init__(self, queries: int, groups: int) -> None:
-        self._best = np.full((queries, groups), -1.0)
-        self._image = np.full((queries, groups), -1, dtype=np.int32)
-        self._place = np.zeros((queries, groups), dtype=np.int16)
-
-    def keep(
-        self,
-        similarity: Floats,
-        place: NDArray[np.int16],
-        index: NDArray[np.intp],
-        groups: NDArray[np.int32],
-    ) -> None:
-        """Take the columns of some references, in order of their `groups`.
-
-        Of equal similarities the first column wins: within a group the lowest index.
-        """
-        starts = np.flatnonzero(np.diff(groups, prepend=-1))
-        present = groups[starts]
-        highest = np.maximum.reduceat(similarity, starts, axis=1)
-        lengths = np.diff(np.append(starts, len(groups)))
-        # A NaN equals nothing; it is better than nothing neither.
-        equal = similarity == np.repeat(highest, lengths, axis=1)
-        columns = np.where(equal, np.arange(len(groups)), len(groups) - 1)
-        first = np.minimum.reduceat(columns, starts, axis=1)
-        better = highest > self._best[:, present]
-        for table, values in (
-            (self._best, highest),
-            (self._image, index[first]),
-            (self._place, np.take_along_axis(place, first, axis=1)),
-        ):
-            table[:, present] = np.where(better, values, table[:, present])
-
-    def ranking(
-        self, excluded: NDArray[np.int32], depth: int, layout: TileLayout
-    ) -> PatientRanking:
-        """Sort the groups of every query, without the excluded one."""
-        self._best[self._image < 0] = np.nan
-        barred = np.flatnonzero(excluded >= 0)
-        self._best[barred, excluded[barred]] = np.nan
-        ranking = rank_groups(
-            self._best, self._image, self._place[:, :, None].astype(np.float32), depth=depth
-        )
-        where = layout_places(layout, ranking.placement[:, :, 0].astype(np.int64))
-        where[ranking.image < 0] = -1
-        return PatientRanking(ranking.similarity, ranking.group, ranking.image, where)
+def _ranking(table: GroupTable, depth: int, layout: TileLayout) -> PatientRanking:
+    codes = np.arange(table.best.shape[1], dtype=np.int32)
+    ranking, place = table.ranking(codes, depth)
+    where = layout_places(layout, place.astype(np.int64))
+    where[ranking.image < 0] = -1
+    return PatientRanking(ranking.similarity, ranking.group, ranking.image, where)
 
 
 def _check(
-    queries: DecisionImages,
-    references: DecisionImages,
+    queries: Decisions,
+    references: Decisions,
     groups: NDArray[np.int32],
     excluded: NDArray[np.int32] | None,
     depth: int,

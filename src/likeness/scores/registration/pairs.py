@@ -23,7 +23,7 @@ from likeness.similarity.transforms import apply_transform
 from likeness.types import TRANSFORMS, Flags, Floats
 
 if TYPE_CHECKING:
-    from likeness.scores.decision_scale import DecisionImages
+    from likeness.scores.decision_scale import Decisions
     from likeness.scores.registration.options import RegistrationOptions
     from likeness.scores.registration.proposals import Candidates
     from likeness.types import Image
@@ -48,7 +48,7 @@ _FLAT: Final = 1e-12
 class ReferenceSide:
     """The references and the grids on which pairs are compared."""
 
-    def __init__(self, scale: DecisionImages, height: int, width: int) -> None:
+    def __init__(self, scale: Decisions, height: int, width: int) -> None:
         _, rows, columns = scale.shape
         self.scale = scale
         self.decision = Grid(height, width, rows, columns)
@@ -114,7 +114,7 @@ def compare(
     which: NDArray[np.int32] = inverse.astype(np.int32)
     query = QueryPictures(pixels, values, varies, side, transforms.tolist())
     present = side.scale.varies[candidates.image] & varies
-    others = side.scale.values[candidates.image]
+    others = side.scale.take(candidates.image)
     other_blocks = side.coarse_blocks.means(others)
     maps, agreement = improve(
         query.coarse,

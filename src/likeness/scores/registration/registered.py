@@ -18,29 +18,30 @@ from numpy.typing import NDArray
 from likeness._progress import SILENT, Progress
 from likeness.errors import MemoryBudgetError
 from likeness.scores.ranking import PatientRanking
-from likeness.scores.registration.features import FeatureMaker, Features
+from likeness.scores.registration.features import FeatureMaker
 from likeness.scores.registration.options import RegistrationOptions
 from likeness.scores.registration.pairs import ReferenceSide, compare
 from likeness.scores.registration.poses import PLACEMENT
 from likeness.scores.registration.proposals import Proposer, proposed_pairs
+from likeness.scores.registration.shortlist import FeatureIndex
 from likeness.search._threads import count_threads, single_blas_thread
 from likeness.search.source import read_images
 from likeness.similarity.transforms import possible_transforms
 from likeness.types import TRANSFORMS
 
 if TYPE_CHECKING:
-    from likeness.scores.decision_scale import DecisionImages
+    from likeness.scores.decision_scale import Decisions
     from likeness.search.source import ImageSource
 
 _QUERIES_AT_ONCE: Final = 8
-_LEAST_BLOCK, _LARGEST_BLOCK = 64, 4096
+_LEAST_BLOCK, _LARGEST_BLOCK = 64, 512
 
 
 def rank_registered(
     queries: ImageSource,
     references: ImageSource,
-    query_scale: DecisionImages,
-    reference_scale: DecisionImages,
+    query_scale: Decisions,
+    reference_scale: Decisions,
     *,
     channels: tuple[int, ...],
     groups: NDArray[np.int32],
@@ -48,6 +49,7 @@ def rank_registered(
     proposals: Sequence[PatientRanking] = (),
     depth: int = 10,
     options: RegistrationOptions | None = None,
+    index: FeatureIndex | None = None,
     threads: int | None = None,
     memory_bytes: int = 1 << 30,
     progress: Progress = SILENT,
@@ -73,6 +75,8 @@ def rank_registered(
         Groups kept per query. Only candidates are ranked, so rows may end earlier.
     options
         None for the defaults.
+    index
+        Of the references, where it was made before; None: made here.
     threads
         None for all cores that this process may use.
     memory_bytes
@@ -95,10 +99,11 @@ def rank_registered(
     _, height, width = queries.image_shape
     allowed = possible_transforms(TRANSFORMS, height, width)
     maker = FeatureMaker(reference_scale.shape, options)
-    features = maker.plain(reference_scale.values, reference_scale.varies)
+    if index is None:
+        index = FeatureIndex.of(reference_scale, options, threads=threads, progress=progress)
     poses = options.poses(height, width)
-    block = _block(features, len(poses), threads, memory_bytes)
-    proposer = Proposer(features, reference_scale.varies, groups, poses, options, block, allowed)
+    block = _block(index, len(poses), threads, memory_bytes)
+    proposer = Proposer(index, reference_scale.varies, groups, poses, options, block, allowed)
     side = ReferenceSide(reference_scale, height, width)
     count = len(queries)
     width_of_result = min(depth, int(groups.max()) + 1)
@@ -109,19 +114,18 @@ def rank_registered(
 
     def rank(start: int) -> int:
         stop = min(start + _QUERIES_AT_ONCE, count)
+        values_of = query_scale.read(start, stop)
         for row, pixels in enumerate(read_images(queries, start, stop, channels), start):
-            varies = query_scale.varies[row]
+            values, varies = values_of[row - start], query_scale.varies[row]
             if not varies.any():
                 continue
-            posed = maker.posed(query_scale.values[row], varies)
+            posed = maker.posed(values, varies)
             pairs = proposed_pairs(proposals, row, options.proposed, allowed)
             own = -1 if excluded is None else int(excluded[row])
             candidates = proposer.candidates(posed, varies, own, pairs)
             if not len(candidates):
                 continue
-            found, where = compare(
-                pixels, query_scale.values[row], varies, side, candidates, groups, options
-            )
+            found, where = compare(pixels, values, varies, side, candidates, groups, options)
             _fill(
                 (similarity[row], group[row], image[row], placement[row]),
                 found, where, candidates.image, groups,
@@ -138,9 +142,9 @@ def rank_registered(
     return PatientRanking(similarity, group, image, placement)
 
 
-def _block(features: Features, poses: int, threads: int, memory_bytes: int) -> int:
+def _block(index: FeatureIndex, poses: int, threads: int, memory_bytes: int) -> int:
     """How many references are multiplied at once."""
-    free = memory_bytes - features.values.nbytes
+    free = memory_bytes - index.memory_bytes
     block = free // (threads * poses * 2 * np.dtype(np.float32).itemsize)
     if block < _LEAST_BLOCK:
         needed = memory_bytes - free + _LEAST_BLOCK * threads * poses * 8
