@@ -18,8 +18,11 @@ pytestmark = [
 ]
 
 
-def test_chest_xrays():
+@pytest.mark.parametrize("method", ["brute force", "filter"])
+def test_chest_xrays(method):
     """Nearest image without flips: the same one, and the same r."""
+    if method == "filter":
+        pytest.importorskip("numba")
     from PIL import Image
 
     paths = sorted(FOLDER.iterdir())[:60]
@@ -29,7 +32,9 @@ def test_chest_xrays():
     table = np.corrcoef(images.reshape(len(images), -1).astype(np.float64))
     np.fill_diagonal(table, -2.0)
     source = Source(images[:, None])
-    result = search(source, source, options=SearchOptions(top_k=5), query_groups=np.arange(60))
+    result = search(
+        source, source, options=SearchOptions(top_k=5), query_groups=np.arange(60), method=method
+    )
     assert (result.identity_index == table.argmax(axis=1)).all()
     np.testing.assert_allclose(result.identity, table.max(axis=1), atol=1e-12)
     assert (result.top.correlation[:, 0] >= result.identity).all()
