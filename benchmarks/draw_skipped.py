@@ -40,30 +40,31 @@ def steps_of(queries, references):
         job = Job(queries, references, None, options, plan, None, pool, reader)
         rows = coarse_rows(references, work=None, progress=_Silent())
         block = FilteredBlock(BlockState(0, len(queries), job), job, rows)
-        ready = Queries(queries.read(0, len(queries)), block._chunks, pool).turned("identity")
+        asked = Queries(queries.read(0, len(queries)), block._chunks, pool)
+        ready, floors = asked.turned("identity"), floors_of(found)[asked.order]
         tables = np.empty((2, *step.shape), dtype=np.float32)
         block._estimate(ready, *tables)
-        floors = np.stack(
-            [
-                np.minimum(top.correlation[:, -1], people.correlation[:, -1])
-                if name == "correlation"
-                else np.minimum(top.correlation_mean[:, -1], people.correlation_mean[:, -1])
-                for name, top, people in (
-                    ("correlation", found.top, found.patients),
-                    ("correlation_mean", found.top_mean, found.patients_mean),
-                )
-            ],
-            axis=1,
-        ).astype(np.float32)
         nobody = np.full(len(queries), -1)
         for used in range(len(ready.bands) + 1):
             some = replace(ready, bands=ready.bands[:used])
             left, right, _ = block._left(some, *tables, floors, nobody, 0, len(references))
-            step[right, left] = used + 1
+            step[asked.order[right], left] = used + 1
     listed = found.top.reference_index
     for query, places in enumerate(listed):
         step[query, places[places >= 0]] = len(STEPS) - 1
     return step
+
+
+def floors_of(found):
+    """Return what the lists end at, by both correlations, (queries, 2)."""
+    ends = [
+        np.minimum(getattr(top, name)[:, -1], getattr(people, name)[:, -1])
+        for name, top, people in (
+            ("correlation", found.top, found.patients),
+            ("correlation_mean", found.top_mean, found.patients_mean),
+        )
+    ]
+    return np.stack(ends, axis=1).astype(np.float32)
 
 
 class _Silent:

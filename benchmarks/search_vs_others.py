@@ -37,6 +37,7 @@ from benchmarks.recording import (
     write_result,
 )
 from benchmarks.rivals import Faiss, PairByPair, PlainInt8, ScikitLearn
+from likeness.datasets import ImageSet
 
 OURS, BRUTE, MEMORY = "likeness", "likeness, brute force", "likeness, set in memory"
 LISTS = ("top", "top_mean", "patients", "patients_mean")
@@ -253,9 +254,17 @@ def run_case(name, given, choice, folder):
     check_room(folder, count)
     asked = kind.changed(num_images=num_queries, slices_per_patient=4, first=QUERY_PATIENTS)
     queries = image_set(asked, jobs=given.jobs)
-    references = build_set(
-        folder, f"references-{count}-{noise:g}", kind.recipes(), with_patients=True, jobs=given.jobs
-    )
+    if given.set is not None and not noise:
+        whole = ImageSet.open(given.set)
+        insist(
+            len(whole) >= count, f"{given.set} holds {len(whole):,} images; {count:,} are needed"
+        )
+        references = whole.subset(np.arange(count))
+    else:
+        references = build_set(
+            folder, f"references-{count}-{noise:g}", kind.recipes(), with_patients=True,
+            jobs=given.jobs,
+        )  # fmt: skip
     content, known = beside_faiss(queries, references, given, choice)
     content.update(
         case=name,
@@ -299,6 +308,9 @@ def main():
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--method", default="auto", choices=("auto", "filter", "brute force"))
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
+    parser.add_argument(
+        "--set", type=Path, help="training set of make_phantoms, whose first images are taken"
+    )
     add_common_arguments(parser)
     given = arguments_of(
         parser, references=60, queries=8, noisy=40, faiss=40, sklearn=20, sklearn_queries=4,

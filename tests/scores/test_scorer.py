@@ -7,7 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from likeness.datasets import ImageSet
-from likeness.scores import FAMILIES, Scorer, ScorerOptions, ScoreStore, stages
+from likeness.scores import FAMILIES, Scorer, ScorerOptions, ScoreStore, indexes, stages
+from likeness.scores.registration import RegistrationOptions
+from likeness.scores.tiles import TileOptions
 
 FIELDS = ("similarity", "group", "image", "placement")
 
@@ -92,3 +94,90 @@ def test_a_damaged_or_foreign_part_is_computed_again(references, queries, tmp_pa
     other = Scorer(references, options=ScorerOptions(grid=32), store=store)
     coarse = other.score(queries, families=("plain",))
     assert not np.array_equal(coarse["plain"].similarity, first["plain"].similarity)
+
+
+def test_a_part_alone_is_the_part_of_the_whole(references, queries, tmp_path, monkeypatch):
+    """And a scoring begun part by part, by others, is ended without computing anything."""
+    sizes = {"oriented": 4, "tiles": 4, "registered": 2}
+    monkeypatch.setattr(stages, "PART_QUERIES", sizes)
+    whole = Scorer(references).score(queries)
+    worker = Scorer(references, store=ScoreStore(tmp_path))
+    question = worker.question(queries)
+    found = worker.score_part(question, "registered", 2, 4)
+    np.testing.assert_array_equal(
+        found["registered"].similarity, whole["registered"].similarity[2:4]
+    )
+    for stage in stages.STAGES:
+        for start, stop in stages.part_ranges(stage, len(queries)):
+            worker.score_part(question, stage, start, stop)
+    again = Scorer(references, store=ScoreStore(tmp_path))
+    monkeypatch.setattr(again, "_compute", lambda *_: pytest.fail("computed again"))
+    assert_equal(whole, again.score(queries))
+    assert_equal(
+        {"registered": whole["registered"]}, again.score(queries, families=("registered",))
+    )
+
+
+def test_registered_scores_that_are_saved_need_no_other_family(references, queries, tmp_path):
+    first = Scorer(references, store=ScoreStore(tmp_path)).score(queries, families=("registered",))
+    again = Scorer(references, store=ScoreStore(tmp_path))
+    for path in tmp_path.glob("*.npz"):
+        with np.load(path) as file:
+            if "registered_group" not in file:
+                path.unlink()
+    again._compute = lambda *_: pytest.fail("computed again")
+    assert_equal(first, again.score(queries, families=("registered",)))
+
+
+def keys(scorer, queries, **settings):
+    question = scorer.question(queries, **settings)
+    return {stage: question.key(stage, 0, 4) for stage in stages.STAGES}
+
+
+def test_keys_change_with_all_that_changes_the_numbers_and_nothing_else(references, queries):
+    usual = keys(Scorer(references), queries)
+    assert len(set(usual.values())) == 3
+    same = Scorer(references, options=ScorerOptions(threads=1, memory_bytes=1 << 25))
+    assert keys(same, queries) == usual
+    assert keys(same, queries, depth=64) == usual
+
+    def changed(found):
+        return {stage for stage in stages.STAGES if found[stage] != usual[stage]}
+
+    everything = set(stages.STAGES)
+    merged = np.zeros(40, dtype=np.int32)
+    own = np.zeros(6, dtype=np.int32)
+    assert changed(keys(Scorer(references, groups=merged), queries)) == everything
+    assert changed(keys(Scorer(references.subset(range(39))), queries)) == everything
+    assert changed(keys(Scorer(references), queries.subset(range(5)))) == everything
+    assert changed(keys(Scorer(references), queries, excluded=own)) == everything
+    assert changed(keys(Scorer(references), queries, depth=20)) == {"oriented"}
+
+    def with_options(**options):
+        return changed(keys(Scorer(references, options=ScorerOptions(**options)), queries))
+
+    assert with_options(grid=32) == everything
+    assert with_options(local_depth=3) == {"tiles", "registered"}
+    assert with_options(tiles=TileOptions(shrinkage=0.1)) == {"tiles", "registered"}
+    assert with_options(registration=RegistrationOptions(candidates=3)) == {"registered"}
+    assert with_options(transforms=("identity",)) == {"oriented", "registered"}
+
+
+def test_scorers_of_the_same_references_share_what_is_derived_of_them(references):
+    first, second = Scorer(references), Scorer(references, groups=np.zeros(40, dtype=np.int32))
+    assert first.reference_scale is second.reference_scale
+    coarse = Scorer(references, options=ScorerOptions(grid=32))
+    assert coarse.reference_scale is not first.reference_scale
+
+
+def test_an_index_pays_for_many_small_scorings(references, queries, monkeypatch):
+    made = []
+    monkeypatch.setattr(indexes, "index_pays", lambda count, _: count > 10)
+    monkeypatch.setattr(
+        indexes.OrientationIndex, "of", classmethod(lambda *_, **__: made.append(1))
+    )
+    scorer = Scorer(references.subset(range(39)))
+    scorer.score(queries, families=("plain",))
+    assert not made
+    scorer.score(queries, families=("plain",))
+    assert made

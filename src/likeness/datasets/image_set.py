@@ -297,10 +297,16 @@ class ImageSet:
         DamagedSetError
             If the set has changed since it was opened.
         """
-        if self._rows is None and self._channel_rows is None and 0 <= start <= stop <= len(self):
-            self._store.read_into(start, stop, out)
-        else:
-            out[...] = self.read(start, stop)
+        if self._channel_rows is None and 0 <= start < stop <= len(self):
+            first = start if self._rows is None else int(self._rows[start])
+            last = stop - 1 if self._rows is None else int(self._rows[stop - 1])
+            rows = None if self._rows is None else self._rows[start:stop]
+            if last - first == stop - start - 1 and (
+                rows is None or bool((np.diff(rows) == 1).all())
+            ):
+                self._store.read_into(first, last + 1, out)
+                return
+        out[...] = self.read(start, stop)
 
     def take(self, indices: ArrayLike) -> Images:
         """Return the images with these indices, in this order, as a fresh array (n, C, H, W).

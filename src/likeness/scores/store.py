@@ -1,14 +1,16 @@
 """Finished scores on disk, so that a killed audit does not begin anew and a second one finds them.
 
-One NPZ file per part, named by the hash of everything that the scores depend on. Several processes
-may use one folder: a file appears complete or not at all, and whoever computes a part that another
-one has just saved replaces it with the same numbers. A damaged file is ignored and its work done
-again. Nothing is unpickled.
+One NPZ file per part, named by the hash of everything that the scores depend on, with the SHA-256
+of its bytes behind them. Several processes may use one folder: a file appears complete or not at
+all, and whoever computes a part that another one has just saved replaces it with the same numbers.
+A damaged file is ignored and its work done again. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import os
 import secrets
 import zipfile
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT_VERSION: Final = 2
+_DIGEST: Final = 32
 _DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 _FIELDS: Final = {
     "similarity": (np.float64, 2),
@@ -46,7 +49,12 @@ class ScoreStore:
     ) -> dict[Family, PatientRanking] | None:
         """Return the part of `rows` queries saved under `key`, or None."""
         try:
-            with self._path(key).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            content = self._path(key).read_bytes()
+            whole, digest = content[:-_DIGEST], content[-_DIGEST:]
+            # Before anything is read out of it: damaged archives fail in too many ways.
+            if hashlib.sha256(whole).digest() != digest:
+                return None
+            with np.load(io.BytesIO(whole), allow_pickle=False) as file:
                 if int(file["format"]) != FORMAT_VERSION or str(file["key"]) != key:
                     return None
                 return {
@@ -75,8 +83,11 @@ class ScoreStore:
         # Two processes may write the same part: each under a name of its own.
         own = path.with_name(f"{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
+            buffer = io.BytesIO()
+            np.savez(buffer, allow_pickle=False, **content)
+            whole = buffer.getvalue()
             with atomic_write(own, private=True) as stream:
-                np.savez(stream, allow_pickle=False, **content)
+                stream.write(whole + hashlib.sha256(whole).digest())
             with writing_to(path):
                 own.replace(path)
         except BaseException:

@@ -18,6 +18,8 @@ from likeness.types import Images, Integers, Transform
 
 _AT_ONCE = 16
 """Images that a thread prepares at once."""
+_COARSEST = 16
+"""Coefficients per channel by which images are put in order."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,24 @@ class Turned:
 
 
 class Queries:
-    """w images (w, C, H, W) of 8 bit and their coarse level."""
+    """w images (w, C, H, W) of 8 bit and their coarse level.
+
+    They are taken in an order in which those that follow each other look alike, for what is left of
+    two such images to compare is much the same: the processor then reads each reference once for
+    both. `order` (w,) says which image stands where.
+    """
 
     def __init__(self, images: Images, chunks: Chunks, pool: Executor) -> None:
-        self._images, self._chunks, self._pool = images, chunks, pool
+        self._chunks, self._pool = chunks, pool
         parts = pool.map(
             lambda start: coarse_of(images[start : start + _AT_ONCE]),
             range(0, len(images), _AT_ONCE),
         )
         fields = zip(*(vars(part).values() for part in parts), strict=True)
-        self._coarse = Coarse(*(np.concatenate(field) for field in fields))
+        coarse = Coarse(*(np.concatenate(field) for field in fields))
+        self.order = _alike(from_halves(coarse.low[:, :, :_COARSEST]).reshape(len(images), -1))
+        self._images = images[self.order]
+        self._coarse = Coarse(*(field[self.order] for field in vars(coarse).values()))
 
     def turned(self, turn: Transform) -> Turned:
         """Return the images flipped or turned; the coarse level is not computed again."""
@@ -95,3 +105,10 @@ class Queries:
 
         list(self._pool.map(pack, range(0, count, _AT_ONCE)))
         return packed
+
+
+def _alike(values: NDArray[np.float32]) -> Integers:
+    """Return the order along the direction in which rows (w, k) differ most."""
+    centred = values.astype(np.float64) - values.mean(axis=0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    return np.argsort(centred @ directions[:, -1], kind="stable")

@@ -82,13 +82,16 @@ class FilteredBlock:
         images = read_images(job.queries, state.start, state.stop, job.plan.channels)
         prepared = Queries(images, self._chunks, job.pool)
         state.undefined_references[:] = ~self._terms.defined
+        del images
         queries = prepared.turned("identity")
-        state.undefined_queries[:] = ~queries.terms.defined
-        self._excluded = np.full(len(images), -1, dtype=np.int64)
+        self._place = prepared.order
+        state.undefined_queries[self._place] = ~queries.terms.defined
+        count = len(self._place)
+        self._excluded = np.full(count, -1, dtype=np.int64)
         if job.query_groups is not None:
-            self._excluded[:] = job.query_groups[state.start : state.stop]
+            self._excluded[:] = job.query_groups[state.start : state.stop][self._place]
         self._excluded[~queries.terms.defined] = -3
-        shape = (len(images), len(job.references))
+        shape = (count, len(job.references))
         whole, mean = np.empty(shape, np.float32), np.empty(shape, np.float32)
         for turn in job.plan.transforms:
             if turn != "identity":
@@ -96,7 +99,7 @@ class FilteredBlock:
             self._estimate(queries, whole, mean)
             first = turn == "identity"
             floors = self._guess(whole, mean) if first else self._proven_floors()
-            rows, step = np.arange(len(images)), LOWERED
+            rows, step = np.arange(count), LOWERED
             while len(rows):
                 self._refine(queries, whole, mean, floors, rows, turn)
                 reached = self._proven_floors()
@@ -106,7 +109,7 @@ class FilteredBlock:
                 lower = np.where(floors - step < LOWEST, ABSENT, floors - step)
                 floors = np.where(short, np.maximum(reached, lower), floors)
                 step *= 2
-            advance(len(images) * len(job.references) / len(job.plan.transforms))
+            advance(count * len(job.references) / len(job.plan.transforms))
         state.position = len(job.references)
 
     def _terms_of_references(self) -> Terms:
@@ -189,7 +192,7 @@ class FilteredBlock:
             )
             for which in (0, 1)
         ]
-        return np.stack(ends, axis=1)
+        return np.stack(ends, axis=1)[self._place]
 
     def _refine(
         self,
@@ -322,7 +325,7 @@ class FilteredBlock:
         moments = moments[left]
         whole, mean = exact_correlations(sums, moments, queries.moments[right], self._pixels)
         reach = (whole >= floors[right, 0]) | (mean >= floors[right, 1])
-        return Found(right[reach], start + left[reach], whole[reach], mean[reach])
+        return Found(self._place[right[reach]], start + left[reach], whole[reach], mean[reach])
 
     def _pixels_of(self, start: int, stop: int, left: Integers) -> Images:
         """Read references, those that are needed; each lies at its own place, less `start`."""
