@@ -253,6 +253,7 @@ def pair_products(references, queries, edges, group, left, right, tile, out):
     sums = np.zeros((entries, out.shape[1]), dtype=np.int64)
     other_sums = np.zeros((entries, out.shape[1]), dtype=np.int64)
     near = np.empty(tile * stride, dtype=np.uint8)
+    copied, token = np.zeros(tile, dtype=np.int64), 0
     for job in range(count):
         for e in range(jobs[job, 0], jobs[job, 1]):
             starts[e] = (rows[e] - jobs[job, 4]) * stride
@@ -262,9 +263,13 @@ def pair_products(references, queries, edges, group, left, right, tile, out):
         for job in range(count):
             if jobs[job, 4] != here:
                 here = jobs[job, 4]
-                for row in range(here, min(here + tile, len(references))):
-                    place = (row - here) * stride
-                    near[place : place + size] = references[row, edges[k] : edges[k + 1]]
+                token += 1
+            for e in range(jobs[job, 0], jobs[job, 1]):
+                if copied[rows[e] - here] != token:
+                    copied[rows[e] - here] = token
+                    near[starts[e] : starts[e] + size] = references[
+                        rows[e], edges[k] : edges[k + 1]
+                    ]
             other = -1
             if jobs[job, 3] >= 0:
                 other = (k * width + jobs[job, 3]) * stride
