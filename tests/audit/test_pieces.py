@@ -350,6 +350,7 @@ def test_every_option_but_those_of_speed_is_a_setting():
         "engine",
         "memory_bytes",
         "threads",
+        "cluster",
         "jobs",
     }
 
