@@ -230,7 +230,8 @@ def test_unknown_patients(tmp_path):
     place = made.folder / "work" / "sets" / "train"
     train = prepare_images(tmp_path / "train", place, options=options).image_set
     findings = with_sets(made.findings, "train", fingerprint=train.fingerprint, num_patients=0)
-    refused(made.write_findings(findings), "The patients of 210 of 210 training images")
+    changed = replace(made.write_findings(findings), train=train)
+    refused(changed, "The patients of 210 of 210 training images")
 
 
 def test_a_patient_in_train_and_test(tmp_path):
