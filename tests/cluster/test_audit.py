@@ -54,9 +54,30 @@ def test_an_audit_on_a_cluster(folders, monkeypatch, tmp_path):
     both = [json.loads((out / "findings.json").read_text()) for out in (alone, other)]
     for content in both:
         content.pop("provenance")
-    assert both[0] == both[1]
+    assert_alike(*both)
     for name in TABLES:
-        assert pq.read_table(alone / name).equals(pq.read_table(other / name)), name
+        assert_alike(*(pq.read_table(out / name).to_pylist() for out in (alone, other)))
+
+
+def assert_alike(first, second):
+    """Equal, but for the last digits of numbers.
+
+    The two audits prepare their own sets. What is stored of an image for its alignment is a
+    floating-point sum, whose last bit was once seen to differ between them.
+    """
+    assert type(first) is type(second)
+    if isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key, value in first.items():
+            assert_alike(value, second[key])
+    elif isinstance(first, list):
+        assert len(first) == len(second)
+        for a, b in zip(first, second, strict=True):
+            assert_alike(a, b)
+    elif isinstance(first, float):
+        assert first == pytest.approx(second, rel=1e-6, abs=1e-9, nan_ok=True)
+    else:
+        assert first == second
 
 
 def test_a_match_on_a_cluster(folders, likeness_command, tmp_path):
