@@ -104,3 +104,28 @@ def test_is_inside_sees_through_links(tmp_path):
     link.symlink_to(real)
     assert _files.is_inside(link / "out", real)
     assert not _files.is_inside(tmp_path / "realistic", real)
+
+
+def test_several_writers_of_one_file_each_have_a_whole_one(tmp_path):
+    path = tmp_path / "file"
+    with _files.atomic_write(path, several_writers=True) as first:
+        with _files.atomic_write(path, several_writers=True) as second:
+            second.write(b"second")
+            first.write(b"fir")
+        assert path.read_bytes() == b"second"
+        first.write(b"st")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_old_remains_are_removed(tmp_path):
+    old, new, file = (tmp_path / "a" / name for name in ("x.partial", "y.partial", "z"))
+    old.parent.mkdir()
+    for path in (old, new, file):
+        path.write_bytes(b"1")
+    os.utime(old, (0, 0))
+    os.utime(file, (0, 0))
+    _files.remove_partial_files(tmp_path, hours=1)
+    assert sorted(old.parent.iterdir()) == [new, file]
+    _files.remove_partial_files(tmp_path)
+    assert list(old.parent.iterdir()) == [file]

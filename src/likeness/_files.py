@@ -13,7 +13,9 @@ import hashlib
 import json
 import os
 import platform
+import secrets
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
 PRIVATE_MODE = 0o600
 """For files that hold patient images or ids."""
 
+_PARTIAL = ".partial"
 _CHUNK = 1 << 20
 
 
 @contextmanager
-def atomic_write(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+def atomic_write(
+    path: Path, *, private: bool = False, several_writers: bool = False
+) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears complete or not at all.
 
     Parameters
@@ -39,13 +44,17 @@ def atomic_write(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
         The final path. Its folder must exist.
     private
         Readable by its owner only.
+    several_writers
+        Other processes may be writing the same file: each writes beside it under a name of its own,
+        and the last one stays. What a killed one leaves, `remove_partial_files` removes.
 
     Raises
     ------
     OutputError
         If the disk is full, the folder read-only, or the like. Nothing is left behind.
     """
-    partial = path.with_name(path.name + ".partial")
+    own = f"-{os.getpid()}-{secrets.token_hex(4)}" if several_writers else ""
+    partial = path.with_name(f"{path.name}{own}{_PARTIAL}")
     try:
         with writing_to(path):
             mode = PRIVATE_MODE if private else 0o644
@@ -79,6 +88,14 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:  # n
     """Write JSON atomically: sorted keys, ASCII, no NaN, so that equal content is equal bytes."""
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_text(path, text, private=private)
+
+
+def remove_partial_files(folder: Path, *, hours: float = 0) -> None:
+    """Remove what killed processes left below a folder, if nobody wrote to it for some hours."""
+    for path in folder.rglob(f"*{_PARTIAL}"):
+        with contextlib.suppress(OSError):  # somebody else removed it, or we may not
+            if time.time() - path.stat().st_mtime >= hours * 3600:
+                path.unlink()
 
 
 @contextmanager

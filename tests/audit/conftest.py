@@ -7,6 +7,8 @@ one say so.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -69,11 +71,18 @@ def as_they_are(*_arguments, proposals, depth, **_options):
     return PatientRanking(plain.similarity, plain.group, plain.image, pose)
 
 
+@contextmanager
+def unregistered():
+    """Leave registration out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("likeness.scores.scorer.rank_registered", as_they_are)
+        yield
+
+
 @pytest.fixture(scope="module")
 def quick():
     """Leave registration out for a module's audits."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("likeness.scores.scorer.rank_registered", as_they_are)
+    with unregistered():
         yield
 
 

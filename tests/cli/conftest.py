@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from tests.audit.conftest import as_they_are
+from tests.audit.conftest import unregistered
 from tests.folders import make_folders
 
 from likeness.cli._run import run
@@ -14,11 +14,10 @@ RULE = "regex:(P[0-9]+)_"
 SHORT = ("--planted", "9", "--permutations", "999", "--evidence", "8")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick():
     """Leave registration out; audits in a process of their own have it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("likeness.scores.scorer.rank_registered", as_they_are)
+    with unregistered():
         yield
 
 
@@ -28,7 +27,8 @@ def _finished(tmp_path_factory):
     train, test, synthetic = make_folders(where / "images")
     words = ["--train", train, "--test", test, "--synthetic", synthetic, "--out", where / "audit",
              "--patient-id", RULE, *SHORT]  # fmt: skip
-    assert run(["audit", *map(str, words)]) == 0
+    with unregistered():
+        assert run(["audit", *map(str, words)]) == 0
     shutil.rmtree(where / "images")
     return where / "audit"
 

@@ -14,15 +14,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from likeness._files import hash_of_json, is_inside
+from likeness._files import hash_of_json, is_inside, remove_partial_files
 from likeness.datasets.layout import BASELINES
 
 if TYPE_CHECKING:
     from likeness.datasets import ImageSet
     from likeness.search import SearchOptions
     from likeness.search.source import ImageSource
+
+_HOURS: Final = 24
+"""What nobody wrote to for so long was left by a process that was killed."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Places:
         own, home = folder / "work", train.path
         if fresh or home is None or is_inside(home, folder) or not os.access(home, os.W_OK):
             return Places(own, own)
+        remove_partial_files(home / BASELINES, hours=_HOURS)
         return Places(own, home / BASELINES)
 
     def search(

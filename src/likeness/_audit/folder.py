@@ -16,7 +16,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from likeness._files import is_inside, sha256_of_file, write_text, writing_to
+from likeness._files import (
+    is_inside,
+    remove_partial_files,
+    sha256_of_file,
+    write_text,
+    writing_to,
+)
 from likeness._findings import Findings
 from likeness.datasets.accounting import safe_cell
 from likeness.errors import InputError, OptionError
@@ -133,6 +139,7 @@ def claim_folder(out: Path, settings: Mapping[str, Any], *, fresh: bool) -> None
         Forget what an earlier run of the same audit had finished.
     """
     wanted = _as_written(settings)
+    remove_partial_files(out)
     with writing_to(out):
         (out / COMPLETE).unlink(missing_ok=True)
         if fresh:

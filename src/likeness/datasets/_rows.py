@@ -8,18 +8,25 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 import weakref
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from likeness._files import make_folder
+from likeness._files import folder_lock, make_folder
 from likeness.datasets._store import Shard, ShardStore
+from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from likeness.types import Integers
+
+_PREFIX: Final = "likeness-"
+_LOCKED_AFTER_SECONDS: Final = 60
+"""A folder younger than this may not have got its lock yet."""
 
 
 class Rows(Protocol):
@@ -43,18 +50,34 @@ class Rows(Protocol):
 
 
 class TemporaryFolder:
-    """A folder that goes when nobody holds this object, at the latest when the process ends."""
+    """A folder that goes when nobody holds this object, at the latest when the process ends.
+
+    What killed processes left in the same parent is removed first.
+    """
 
     def __init__(self, parent: Path | None) -> None:
         if parent is not None:
             make_folder(parent, private=True)
-        self.path = Path(tempfile.mkdtemp(prefix="likeness-", dir=parent))
-        weakref.finalize(self, _remove, self.path, os.getpid())
+            _sweep(parent)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        stack = ExitStack()
+        stack.enter_context(folder_lock(self.path))
+        weakref.finalize(self, _remove, self.path, os.getpid(), stack)
 
 
-def _remove(path: Path, owner: int) -> None:
+def _remove(path: Path, owner: int, lock: ExitStack) -> None:
     if os.getpid() == owner:  # a forked process must not take the files away from its parent
         shutil.rmtree(path, ignore_errors=True)
+    lock.close()
+
+
+def _sweep(parent: Path) -> None:
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError, LikenessError):  # it is in use, or not ours to remove
+            if time.time() - folder.stat().st_mtime < _LOCKED_AFTER_SECONDS:
+                continue
+            with folder_lock(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class TemporaryRows(ShardStore):

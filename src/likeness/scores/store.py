@@ -8,11 +8,8 @@ A damaged file is ignored and its work done again. Nothing is unpickled.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
-import secrets
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness._files import atomic_write, make_folder, writing_to
+from likeness._files import atomic_write, make_folder
 from likeness.scores.ranking import FAMILIES, Family, PatientRanking
 
 if TYPE_CHECKING:
@@ -79,21 +76,11 @@ class ScoreStore:
             for field in _FIELDS
         }
         content |= {"format": np.array(FORMAT_VERSION), "key": np.array(key)}
-        path = self._path(key)
-        # Two processes may write the same part: each under a name of its own.
-        own = path.with_name(f"{path.stem}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-        try:
-            buffer = io.BytesIO()
-            np.savez(buffer, allow_pickle=False, **content)
-            whole = buffer.getvalue()
-            with atomic_write(own, private=True) as stream:
-                stream.write(whole + hashlib.sha256(whole).digest())
-            with writing_to(path):
-                own.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                own.unlink(missing_ok=True)
-            raise
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **content)
+        whole = buffer.getvalue()
+        with atomic_write(self._path(key), private=True, several_writers=True) as stream:
+            stream.write(whole + hashlib.sha256(whole).digest())
 
     def has(self, key: str) -> bool:
         """Whether something is saved under `key`; it may be damaged."""
