@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.make_phantoms import SYNTHETIC_IMAGES, TEST_IMAGES, make_study, remove_study
-from benchmarks.phantom_images import PAPER_IMAGES, Collection
+from benchmarks.phantom_images import BLUR, PAPER_IMAGES, Collection
 from benchmarks.processes import LIKENESS, Watched, reading_seconds
 from benchmarks.recording import (
     ROOT,
@@ -66,7 +66,7 @@ def add_study_arguments(parser):
     parser.add_argument("--images", type=int, default=PAPER_IMAGES)
     parser.add_argument("--test-images", type=int, default=TEST_IMAGES)
     parser.add_argument("--synthetic-images", type=int, default=SYNTHETIC_IMAGES)
-    parser.add_argument("--blur", type=float, default=0.0, help="of all images, pixels")
+    parser.add_argument("--blur", type=float, default=BLUR, help="of all images, pixels")
     parser.add_argument("--memory", default="2GiB", help="as `likeness audit` takes it")
     parser.add_argument("--audit-arguments", default="", help="more for the audit, in one string")
     parser.add_argument(

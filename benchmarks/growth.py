@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.make_phantoms import build_set, check_room
-from benchmarks.phantom_images import PAPER_IMAGES, QUERY_PATIENTS, Collection, image_set
+from benchmarks.phantom_images import BLUR, PAPER_IMAGES, QUERY_PATIENTS, Collection, image_set
 from benchmarks.recording import (
     add_common_arguments,
     arguments_of,
@@ -88,7 +88,7 @@ def main():
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--brute-up-to", type=int, default=12_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--blur", type=float, default=0.0, help="of all images, pixels")
+    parser.add_argument("--blur", type=float, default=BLUR, help="of all images, pixels")
     parser.add_argument("--memory", type=int, default=2 << 30, help="bytes the search may take")
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--engine", default="auto")

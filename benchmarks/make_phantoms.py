@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.phantom_images import (
+    BLUR,
     IMAGE_BYTES,
     PAPER_IMAGES,
     SEED,
@@ -187,7 +188,7 @@ def main():
     parser.add_argument("--images", type=int, default=PAPER_IMAGES)
     parser.add_argument("--test-images", type=int, default=TEST_IMAGES)
     parser.add_argument("--synthetic-images", type=int, default=SYNTHETIC_IMAGES)
-    parser.add_argument("--blur", type=float, default=0.0, help="of all images, pixels")
+    parser.add_argument("--blur", type=float, default=BLUR, help="of all images, pixels")
     parser.add_argument("--jobs", type=int, default=cores())
     parser.add_argument("--remove", action="store_true", help="remove the study instead")
     given = parser.parse_args()

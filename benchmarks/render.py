@@ -20,6 +20,7 @@ FIGURES = PAGE.parent / "figures"
 KNOWN = {
     "surviving_shares",
     "search-main",
+    "search-unblurred",
     "search-small",
     "search-few",
     "search-noisy-8",
@@ -155,12 +156,14 @@ def searches(results):
             "2 patients per query; the others give one correlation and 20 images, and what they "
             "prepare beforehand is not counted. Flips and turns are off.\n"
         )
-    order = ("main", "small", "few", "noisy-8", "noisy-16")
+    order = ("main", "unblurred", "small", "few", "noisy-8", "noisy-16")
     for case in (name for name in order if f"search-{name}" in found):
         entry = results[f"search-{case}"]
         noise = f", noise of standard deviation {entry['noise']:g} added" if entry["noise"] else ""
+        kind = f"blurred by {entry['blur']:g} pixels" if entry["blur"] else "not blurred"
         parts.append(
-            f"### {entry['queries']:,} queries x {entry['references']:,} references{noise}\n"
+            f"### {entry['queries']:,} queries x {entry['references']:,} references, {kind}"
+            f"{noise}\n"
         )
         parts.append(speeds(entry["sides"]))
         if "others" in entry:

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.make_phantoms import build_set, check_room
-from benchmarks.phantom_images import QUERY_PATIENTS, Collection, image_set
+from benchmarks.phantom_images import BLUR, QUERY_PATIENTS, Collection, image_set
 from benchmarks.recording import (
     add_common_arguments,
     arguments_of,
@@ -46,14 +46,15 @@ REST_OF_MEMORY = 9 << 30
 
 
 def cases_of(given):
-    """Return name -> (references, queries, noise)."""
-    many, few = given.references, given.queries
+    """Return name -> (references, queries, noise, blur)."""
+    many, few, blur = given.references, given.queries, given.blur
     return {
-        "main": (many, few, 0.0),
-        "small": (min(3000, many), few, 0.0),
-        "few": (many, min(100, few), 0.0),
-        "noisy-8": (min(given.noisy, many), few, 8.0),
-        "noisy-16": (min(given.noisy, many), few, 16.0),
+        "main": (many, few, 0.0, blur),
+        "unblurred": (many, few, 0.0, 0.0),
+        "small": (min(3000, many), few, 0.0, blur),
+        "few": (many, min(100, few), 0.0, blur),
+        "noisy-8": (min(given.noisy, many), few, 8.0, blur),
+        "noisy-16": (min(given.noisy, many), few, 16.0, blur),
     }
 
 
@@ -248,13 +249,13 @@ def references_in_memory(references):
 
 def run_case(name, given, choice, folder):
     """Make the images of a case, time all sides, write the result."""
-    count, num_queries, noise = cases_of(given)[name]
-    kind = Collection(num_images=count, blur=given.blur, noise=noise)
+    count, num_queries, noise, blur = cases_of(given)[name]
+    kind = Collection(num_images=count, blur=blur, noise=noise)
     print(f"{name}: {num_queries:,} queries x {count:,} references, noise {noise:g}", flush=True)
     check_room(folder, count)
     asked = kind.changed(num_images=num_queries, slices_per_patient=4, first=QUERY_PATIENTS)
     queries = image_set(asked, jobs=given.jobs)
-    if given.set is not None and not noise:
+    if given.set is not None and not noise and blur == given.blur:
         whole = ImageSet.open(given.set)
         insist(
             len(whole) >= count, f"{given.set} holds {len(whole):,} images; {count:,} are needed"
@@ -272,7 +273,7 @@ def run_case(name, given, choice, folder):
         references=count,
         patients=references.num_patients,
         noise=noise,
-        blur=given.blur,
+        blur=blur,
         shape=list(references.image_shape),
         threads=given.threads,
     )
@@ -302,7 +303,7 @@ def main():
     parser.add_argument("--sklearn-queries", type=int, default=50)
     parser.add_argument("--sample", type=int, default=20, help="images per side, pair by pair")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--blur", type=float, default=0.0, help="of all images, pixels")
+    parser.add_argument("--blur", type=float, default=BLUR, help="of all images, pixels")
     parser.add_argument("--memory", type=int, default=2 << 30, help="bytes the search may take")
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--engine", default="auto")

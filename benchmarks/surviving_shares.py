@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.phantom_images import QUERY_PATIENTS, Collection, iter_drawn
+from benchmarks.phantom_images import BLUR, QUERY_PATIENTS, Collection, iter_drawn
 from benchmarks.recording import add_common_arguments, arguments_of, write_result
 
 GRIDS = (16, 32, 64, 128)
@@ -161,7 +161,9 @@ def main():
     parser.add_argument("--references", type=int, nargs="+", default=[2569, 23_478])
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--lgg", type=Path, help="folder of real patients in BraTS's layout")
-    parser.add_argument("--blur", type=float, default=0.0, help="of the artificial images, pixels")
+    parser.add_argument(
+        "--blurs", type=float, nargs="+", default=[0.0, BLUR], help="of the artificial images"
+    )
     add_common_arguments(parser)
     given = arguments_of(parser, references=[160], queries=8)
     measured = []
@@ -173,16 +175,17 @@ def main():
             num_images=real["references"],
             slices_per_patient=real["references"] / real["patients"],
             sequences=("t1", "flair", "t1ce"),
-            blur=given.blur,
         )
-        found = measure_phantoms(like, given.queries, given.jobs)
-        measured.append({"name": "artificial, of the same size", **found})
-        print(table(measured[-1]), flush=True)
+        for blur in given.blurs:
+            found = measure_phantoms(like.changed(blur=blur), given.queries, given.jobs)
+            measured.append({"name": f"artificial, blurred by {blur:g} pixels", **found})
+            print(table(measured[-1]), flush=True)
     for count in given.references:
-        kind = Collection(num_images=count, blur=given.blur)
-        found = measure_phantoms(kind, given.queries, given.jobs)
-        measured.append({"name": "artificial", **found})
-        print(table(measured[-1]), flush=True)
+        for blur in given.blurs:
+            kind = Collection(num_images=count, blur=blur)
+            found = measure_phantoms(kind, given.queries, given.jobs)
+            measured.append({"name": f"artificial, blurred by {blur:g} pixels", **found})
+            print(table(measured[-1]), flush=True)
     write_result(given, "surviving_shares", {"sets": measured})
 
 

@@ -11,7 +11,7 @@ from scipy.fft import dctn
 from likeness.errors import OptionError
 from likeness.search import SearchOptions, plan_search, search
 from likeness.search._block import BlockState, Job
-from likeness.search.filter import _byte_products, estimates, kernels, run
+from likeness.search.filter import _byte_products, estimates, guessing, kernels, run
 from likeness.search.filter.coarse import coarse_of, from_halves, layout_of, make_rows
 from likeness.search.filter.queries import Queries
 from likeness.similarity import correlation, correlation_mean, correlation_per_channel
@@ -91,7 +91,7 @@ def test_random_small_problems():
 @pytest.mark.parametrize("allowance", [-0.5, -0.01, 0.0, 2.5])
 def test_a_wrong_guess_changes_nothing(monkeypatch, allowance):
     """Floors guessed far too high are noticed and lowered; far too low costs time only."""
-    monkeypatch.setattr(run, "ALLOWANCE", allowance)
+    monkeypatch.setattr(guessing, "ALLOWANCE", allowance)
     queries, references = problem((2, 32, 32), references=200)
     both(queries, references)
 
@@ -101,6 +101,7 @@ def test_sizes_of_pieces(monkeypatch, tile, flight, read):
     """How the work is cut up changes nothing."""
     for name, value in (("TILE", tile), ("FLIGHT", flight), ("READ", read)):
         monkeypatch.setattr(run, name, value)
+        monkeypatch.setattr(guessing, name, value, raising=False)
     queries, references = problem((2, 32, 32))
     both(queries, references, threads=3)
 

@@ -43,47 +43,94 @@ def _shared(mine, theirs, channels, i, j):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def kth_estimates(  # type: ignore[no-untyped-def]
-    estimates, codes, excluded, k, patients, num_patients, out
-):
-    """Find what the k-th image and the last of some patients reach, by estimates (w, m).
+def _sift_down(values, places, count):
+    """Put the first entry where it belongs in a heap whose least value stands first."""
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= count:
+            return
+        if child + 1 < count and values[child + 1] < values[child]:
+            child += 1
+        if values[at] <= values[child]:
+            return
+        values[at], values[child] = values[child], values[at]
+        places[at], places[child] = places[child], places[at]
+        at = child
 
-    out (w, 3): k-th image, last patient, best; -inf where there are fewer.
+
+@numba.njit(nogil=True, cache=True)
+def list_likely(estimates, codes, excluded, images, num_patients, out):
+    """List the best images, and the best image of each of the best patients, by estimates (w, m).
+
+    out (w, images + patients) references, -1 for none; codes and excluded as in `select`.
     """
     width, count = estimates.shape
-    best = np.empty(num_patients, dtype=np.float32)
-    top = np.empty(k, dtype=np.float32)
-    people = np.empty(patients, dtype=np.float32)
+    best, whose = np.empty(num_patients, np.float32), np.empty(num_patients, np.int64)
+    values, places = np.empty(images, np.float32), np.empty(images, np.int64)
     low = np.float32(-np.inf)
     for i in range(width):
-        best[:] = low
-        top[:] = low
-        people[:] = low
+        out[i] = -1
         if excluded[i] == -3:
-            out[i] = low
             continue
+        best[:], values[:], places[:] = low, low, -1
         for j in range(count):
-            value = estimates[i, j]
-            code = codes[j]
+            value, code = estimates[i, j], codes[j]
             if code == -2 or code == excluded[i]:
                 continue
             if value > best[code]:
-                best[code] = value
-            if value > top[k - 1]:
-                place = k - 1
-                while place > 0 and top[place - 1] < value:
-                    top[place] = top[place - 1]
-                    place -= 1
-                top[place] = value
-        for code in range(num_patients):
-            value = best[code]
-            if value > people[patients - 1]:
-                place = patients - 1
-                while place > 0 and people[place - 1] < value:
-                    people[place] = people[place - 1]
-                    place -= 1
-                people[place] = value
-        out[i, 0], out[i, 1], out[i, 2] = top[k - 1], people[patients - 1], top[0]
+                best[code], whose[code] = value, j
+            if value > values[0]:
+                values[0], places[0] = value, j
+                _sift_down(values, places, images)
+        out[i, :images] = places
+        for k in range(images, out.shape[1]):
+            code = np.argmax(best)
+            if best[code] > low:
+                out[i, k] = whose[code]
+                best[code] = low
+
+
+@numba.njit(nogil=True, cache=True)
+def kth_values(values, codes, begins, images, patients, out):
+    """Find what the last of some images and the last of some patients reach, the lower of the two.
+
+    values (p, 2) of the pairs of each query in turn, which begin at begins (w + 1,); codes (p,)
+    patients; out (w, 2), -inf where there are fewer.
+    """
+    width = len(begins) - 1
+    for i in range(width):
+        first, stop = begins[i], begins[i + 1]
+        for which in range(2):
+            out[i, which] = -np.inf
+            order = first + np.argsort(-values[first:stop, which])
+            if len(order) < images:
+                continue
+            found = 0
+            for k in range(len(order)):
+                known = False
+                for other in range(k):
+                    known = known or codes[order[other]] == codes[order[k]]
+                found += not known
+                if found == patients:
+                    out[i, which] = min(values[order[k], which], values[order[images - 1], which])
+                    break
+
+
+@numba.njit(nogil=True, cache=True)
+def add_band(sums, left, right, mine, theirs, mixed, band_mine, band_theirs, gains):
+    """Add to gains (p, 2) what a band adds to both estimates; the rest as in `select_again`."""
+    channels = sums.shape[1]
+    for p in range(len(left)):
+        j, i = left[p], right[p]
+        divisor = np.float64(channels)
+        if mixed:
+            divisor = np.float64(_shared(mine, theirs, channels, i, j))
+        for c in range(channels):
+            value = sums[p, c] - band_mine[i, 4 * channels + c]
+            value *= band_mine[i, 3 * channels + c] * band_theirs[3 * channels + c, j]
+            gains[p, 0] += np.float64(mine[i, c]) * theirs[c, j] * value
+            gains[p, 1] += value / divisor
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,9 +1,11 @@
 """All compiled functions; importing this imports Numba."""
 
 from likeness.search.filter._bounding import (
+    add_band,
     bound_channels,
     combine,
-    kth_estimates,
+    kth_values,
+    list_likely,
     narrow,
     select,
     select_again,
@@ -13,10 +15,12 @@ from likeness.search.filter._rounding import fold, round_band, round_low
 
 __all__ = [
     "WIDE",
+    "add_band",
     "bound_channels",
     "combine",
     "fold",
-    "kth_estimates",
+    "kth_values",
+    "list_likely",
     "narrow",
     "pair_products",
     "round_band",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from likeness.search._running import ABSENT
 from likeness.search.filter.bounds import Terms, exact_correlations, margin, terms_of
 from likeness.search.filter.coarse import Layout, from_halves, layout_of
+from likeness.search.filter.guessing import guess_floors
 from likeness.search.filter.kernels import compiled
 from likeness.search.filter.merging import Found, merge_found
 from likeness.search.filter.queries import Chunks, Queries, Turned
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from likeness.datasets.derived import Rows
     from likeness.search._block import BlockState, Job
 
-ALLOWANCE: Final = 0.0
-"""How far below the estimates the guessed floor lies. It changes the time, not the result."""
 LOWERED: Final = 0.02
 """How far a guess is lowered where the lists did not fill."""
 LOWEST: Final = -1.1
@@ -98,7 +97,7 @@ class FilteredBlock:
                 queries = prepared.turned(turn)
             self._estimate(queries, whole, mean)
             first = turn == "identity"
-            floors = self._guess(whole, mean) if first else self._proven_floors()
+            floors = self._guess(queries, whole, mean) if first else self._proven_floors()
             rows, step = np.arange(count), LOWERED
             while len(rows):
                 self._refine(queries, whole, mean, floors, rows, turn)
@@ -159,27 +158,21 @@ class FilteredBlock:
 
             list(self._job.pool.map(part, range(0, len(low), COLUMNS)))
 
-    def _guess(self, whole: NDArray[np.float32], mean: NDArray[np.float32]) -> Floats:
+    def _guess(
+        self, queries: Turned, whole: NDArray[np.float32], mean: NDArray[np.float32]
+    ) -> Floats:
         """Return (w, 2) floors that the lists will probably end above."""
-        options, count = self._job.options, len(whole)
-        out = np.empty((2, count, 3), dtype=np.float32)
-
-        def part(start: int) -> None:
-            rows = slice(start, start + 64)
-            for which, table in enumerate((whole, mean)):
-                self._compiled.kth_estimates(
-                    table[rows],
-                    self._codes,
-                    self._excluded[rows],
-                    options.top_k,
-                    options.top_patients,
-                    self._job.references.num_patients,
-                    out[which, rows],
-                )
-
-        list(self._job.pool.map(part, range(0, count, 64)))
-        floors: Floats = out[:, :, :2].min(axis=2).T.astype(np.float64)
-        return floors - ALLOWANCE
+        return guess_floors(
+            queries,
+            (whole, mean),
+            self._terms,
+            self._codes,
+            self._excluded,
+            self._job.references.num_patients,
+            self._job.options,
+            self._read,
+            self._job.pool,
+        )
 
     def _proven_floors(self) -> Floats:
         """Return (w, 2): what any of the lists holds at its end; nothing below can enter them."""
