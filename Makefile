@@ -35,6 +35,7 @@ check: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.surviving_shares
 	$(BIN)/python -m benchmarks.search_vs_others --cases main small few noisy-8 noisy-16
+	$(BIN)/python -m benchmarks.preparing --folder $(BENCH)
 	$(BIN)/python -m benchmarks.restart --folder $(BENCH)
 	$(BIN)/python -m benchmarks.make_phantoms --folder $(BENCH)
 	$(BIN)/python -m benchmarks.growth --folder $(BENCH) --keep
@@ -59,5 +60,5 @@ $(VENV)/installed-demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-test: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[fast,torch,bench,cluster,docs,dev]'
+	$(PIP) --editable '.[fast,torch,generate,bench,cluster,docs,dev]'
 	@touch $@ $(VENV)/installed-demo

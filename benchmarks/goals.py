@@ -79,6 +79,21 @@ def exponent(results):
     return entry["exponent"]
 
 
+def preparing(column):
+    """Return a function that tells the least favourable share of a column of preparing."""
+
+    def share(results):
+        entry = results["preparing"]
+        shares = []
+        for row in entry["what"].values():
+            side = row[f"jobs_{entry['settings']['processes']}"] if column == "speed" else row
+            side = side if column == "speed" else side[column]
+            shares.append(side["share"]["median"])
+        return min(shares) if column == "speed" else max(shares)
+
+    return share
+
+
 def _insist_on_size(found, wanted):
     if found < wanted:
         msg = f"{found} where the goal speaks of {wanted}"
@@ -127,6 +142,27 @@ GOALS = (
         exponent,
         lambda value: value < 1,
         lambda value: f"{value:.3f}",
+    ),
+    Goal(
+        "preparing, against decoding and resizing alone, on both cores",
+        "at least 80 % of its speed",
+        preparing("speed"),
+        lambda value: value >= 0.8,
+        percent,
+    ),
+    Goal(
+        "preparing: hashes and checks",
+        "at most 15 % of its time",
+        preparing("checks"),
+        lambda value: value <= 0.15,
+        percent,
+    ),
+    Goal(
+        "restart of a preparation after SIGKILL at 90 %",
+        "at most 12 % of the whole time",
+        preparing("restart"),
+        lambda value: value <= 0.12,
+        percent,
     ),
     Goal(
         "restart of an audit after SIGKILL at 90 %",

@@ -27,6 +27,7 @@ KNOWN = {
     "search-noisy-16",
     "growth",
     "audit-at-paper-size",
+    "preparing",
     "restart",
 }
 HEAD = (
@@ -58,6 +59,7 @@ def page(results):
         searches(results),
         growth(results.get("growth")),
         audit(results.get("audit-at-paper-size")),
+        preparing(results.get("preparing")),
         restart(results.get("restart")),
         *(other(name, entry) for name, entry in results.items() if name not in KNOWN),
     ]
@@ -265,6 +267,37 @@ def restart(entry):
         f"## {title}\n\nKilled with SIGKILL at {100 * entry['killed_at']:.0f} % of the whole "
         f"time, then started again; {entry['train']:,} training images. Every table equalled "
         f"that of a run that was not killed.\n\n{table(heads, rows)}\n{where(entry)}"
+    )
+
+
+def preparing(entry):
+    """Return what preparing a set costs beside decoding its files."""
+    title = "Preparing an image set"
+    if entry is None:
+        return missing(title, "preparing --folder FOLDER")
+    processes = entry["settings"]["processes"]
+    rows = []
+    for kind, row in entry["what"].items():
+        both = row[f"jobs_{processes}"]
+        rows.append(
+            (
+                f"{row['files']:,} {kind}",
+                ranged(both["alone"]),
+                ranged(both["prepared"]),
+                ranged(both["share"], 100.0, " %"),
+                ranged(row["checks"]["share"], 100.0, " %"),
+                ranged(row["restart"]["share"], 100.0, " %") if row["restart"] else "",
+            )
+        )
+    heads = ["files", "decoding and resizing alone, seconds", "preparing, seconds",
+             "speed of preparing", "hashes and checks", "restart"]  # fmt: skip
+    return (
+        f"## {title}\n\nDecoding and resizing alone is Pillow in {processes} processes that were "
+        "started beforehand; preparing counts the start of its processes, writes the set, hashes "
+        "all files and pixels and checks that no file changed. What hashes and checks take is a "
+        "share of processor time. The last column is the time of a second start after SIGKILL at "
+        f"{100 * entry['killed_at']:.0f} %, as a share of the whole.\n\n"
+        f"{table(heads, rows)}\n{where(entry)}"
     )
 
 

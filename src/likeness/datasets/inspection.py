@@ -357,6 +357,14 @@ def _inspect_set(path: Path, folder: Path, name: str) -> Inspection:
     where = shlex.quote(str(folder))
     test = shlex.quote(str(path / "test")) if name == "split" else "TEST"
     kind = ImageKind(images.image_shape, images.dtype.name, len(record["shard_rows"]), len(images))
+    known = sum(patient is not None for patient in images.patient_ids)
+    # A set need not have been made by a verb that records where its patients come from.
+    patients = {
+        "rule": "as recorded" if known else "none",
+        "coverage": known / len(images) if len(images) else 0.0,
+        "examples": [],
+        **record.get("patients", {}),
+    }
     return Inspection(
         path=str(path),
         layout=name,
@@ -368,9 +376,9 @@ def _inspect_set(path: Path, folder: Path, name: str) -> Inspection:
         minimum=record["intensity"]["minimum"],
         maximum=record["intensity"]["maximum"],
         mean=record["intensity"]["mean"],
-        patient_rule=record["patients"]["rule"],
-        patient_coverage=record["patients"]["coverage"],
-        patient_examples=tuple((p, i) for p, i in record["patients"]["examples"]),
+        patient_rule=patients["rule"],
+        patient_coverage=patients["coverage"],
+        patient_examples=tuple((p, i) for p, i in patients["examples"]),
         num_patients=record["num_patients"],
         duplicates=tuple(sorted(tuple(g) for g in groups.values() if len(g) > 1)),
         disk_bytes=sum(entry["bytes"] for entry in record["files"].values()),
@@ -378,5 +386,5 @@ def _inspect_set(path: Path, folder: Path, name: str) -> Inspection:
         suggestion=(
             f"likeness audit --train {where} --synthetic SYNTHETIC --test {test} --out AUDIT"
         ),
-        notes=tuple(record["notes"]),
+        notes=tuple(record.get("notes", ())),
     )
