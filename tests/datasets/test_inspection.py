@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.datasets.making import folder_of_pngs, nifti, pixels, png, tree_bytes
 
-from likeness.datasets import PrepareOptions, inspect_path, prepare_images
+from likeness.datasets import PrepareOptions, inspect_path, layout, prepare_images
 from likeness.datasets.splits import SplitRule
 from likeness.errors import NoImagesError
 
@@ -120,3 +120,18 @@ def test_a_rule_sees_the_same_names_as_the_preparation(tmp_path):
     options = PrepareOptions(patient_id=rule)
     made = prepare_images(tmp_path / "s", tmp_path / "out", options=options).image_set
     assert made.patient_ids == ("P1", "P2")
+
+
+def test_a_set_that_does_not_say_where_its_patients_come_from(tmp_path):
+    prepare_images(
+        folder_of_pngs(tmp_path / "s", 6),
+        tmp_path / "set",
+        options=PrepareOptions(patient_id="parent-folder"),
+    )
+    path = tmp_path / "set" / "dataset.json"
+    record = json.loads(path.read_text())
+    del record["patients"], record["notes"]
+    path.write_bytes(layout.record_bytes(layout.sealed(record)))
+    found = inspect_path(tmp_path / "set")
+    assert (found.patient_rule, found.patient_coverage) == ("as recorded", 1.0)
+    assert found.num_patients == 3
