@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.phantom_images import QUERY_PATIENTS, Collection
+from benchmarks.phantom_images import BLUR, QUERY_PATIENTS, Collection
 from likeness.datasets import ImageSet
 from likeness.search import SearchOptions, plan_search, search
 from likeness.search._block import BlockState, Job
@@ -95,8 +95,8 @@ def main():
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    references = images_of(Collection(num_images=given.references, blur=0.5))
-    queries = images_of(Collection(num_images=76, first=QUERY_PATIENTS, blur=0.5))
+    references = images_of(Collection(num_images=given.references, blur=BLUR))
+    queries = images_of(Collection(num_images=76, first=QUERY_PATIENTS, blur=BLUR))
     step = steps_of(queries, references)
     figure, axes = plt.subplots(figsize=(11, 4.6), dpi=130)
     axes.imshow(

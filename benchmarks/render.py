@@ -221,7 +221,8 @@ def growth(entry):
     return (
         f"## {title}\n\n{table(['references', 'seconds', 'brute force'], rows)}\n"
         f"{entry['queries']:,} queries. Seconds grow as the number of references to the power of "
-        f"{entry['exponent']:.3f}; from row to row: {steps}.\n\n"
+        f"{entry['exponent']:.3f}; from row to row: {steps}. A set that is larger than the "
+        "memory of the machine is read from its disk.\n\n"
         f"![Seconds of a search against the number of references](figures/growth.svg)\n\n"
         f"{where(entry)}"
     )
@@ -233,13 +234,15 @@ def audit(entry):
     if entry is None:
         return missing(title, "audit_at_paper_size --folder FOLDER")
     reading, copies = entry["reading"], entry["copies"]
+    given = entry["settings"]["audit_arguments"]
     rows = [(name, number(value), f"{100 * value / entry['seconds']:.1f} %")
             for name, value in entry["stages"].items()]  # fmt: skip
     gib = 2**30
     return (
         f"## {title}\n\n"
         f"{entry['train']:,} training, {entry['test']:,} test and {entry['synthetic']:,} synthetic "
-        f"images, baselines included, by the command line: {number(entry['seconds'])} s; verdict "
+        f"images, baselines included, by `likeness audit --memory {entry['settings']['memory']}"
+        f"{' ' + given if given else ''}`: {number(entry['seconds'])} s; verdict "
         f"{entry['verdict']}. Peak memory of the process {entry['peak_process_bytes'] / gib:.2f} "
         f"GiB, of it and all its children together {entry['peak_tree_bytes'] / gib:.2f} GiB. "
         f"Reading the pixels of the training set once ({reading['bytes'] / 1e9:.1f} GB) takes "
