@@ -123,6 +123,34 @@ def _wide_dots(rows: int, columns: int) -> Any:
     return dots
 
 
+@intrinsic
+def _copy(typing_context: Any, to: Any, start: Any, source: Any, first: Any, count: Any) -> Any:
+    """Copy bytes between two arrays: to[start + i] = source[first + i], both taken as flat.
+
+    Numba copies slices one item at a time.
+    """
+    signature = types.void(to, types.intp, source, types.intp, types.intp)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        places = [
+            builder.gep(
+                builder.bitcast(
+                    cgutils.create_struct_proxy(signature.args[k])(
+                        context, builder, arguments[k]
+                    ).data,
+                    byte,
+                ),
+                [arguments[k + 1]],
+            )
+            for k in (0, 2)
+        ]
+        cgutils.raw_memcpy(builder, *places, arguments[4], 1)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 @numba.njit(nogil=True, cache=True, inline="always")
 def _plain_dot(a, a_start, b, b_start, count):  # type: ignore[no-untyped-def]
     total = np.int32(0)
@@ -241,7 +269,7 @@ def pair_products(references, queries, edges, group, left, right, tile, out):
     stays below 2**31.
     """
     chunks = len(edges) - 1
-    width, stride = queries.shape[1], queries.shape[2]
+    width, stride, row_bytes = queries.shape[1], queries.shape[2], references.shape[1]
     flat = queries.reshape(-1)
     pairs = len(left)
     rows = np.empty(2 * pairs, dtype=np.int64)
@@ -267,9 +295,7 @@ def pair_products(references, queries, edges, group, left, right, tile, out):
             for e in range(jobs[job, 0], jobs[job, 1]):
                 if copied[rows[e] - here] != token:
                     copied[rows[e] - here] = token
-                    near[starts[e] : starts[e] + size] = references[
-                        rows[e], edges[k] : edges[k + 1]
-                    ]
+                    _copy(near, starts[e], references, rows[e] * row_bytes + edges[k], size)
             other = -1
             if jobs[job, 3] >= 0:
                 other = (k * width + jobs[job, 3]) * stride
