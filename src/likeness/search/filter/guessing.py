@@ -88,9 +88,7 @@ def guess_floors(
     list(pool.map(sharpen, range(len(starts) - 1)))
     floors = np.empty((width, 2))
     begins = np.searchsorted(right, np.arange(width + 1))
-    compiled().kth_values(
-        values, codes[left], begins, options.top_k, options.top_patients, floors
-    )
+    compiled().kth_values(values, codes[left], begins, options.top_k, options.top_patients, floors)
     return floors - ALLOWANCE
 
 
