@@ -41,9 +41,11 @@ def _compared(summary: dict[str, Any], record: dict[str, Any]) -> str:
     done = summary["compared"]
     left = done["undefined_queries"]
     constant = f"; {text.many(left, 'image')} without contrast could not be compared" * bool(left)
+    count = record["images"]
+    images = "the only training image" if count == 1 else f"all {count:,} training images"
     return (
-        f"All {text.many(done['queries'], 'synthetic image')} were compared with all "
-        f"{text.many(record['images'], 'training image')} of this patient, in "
+        f"All {text.many(done['queries'], 'synthetic image')} were compared with {images} of this "
+        "patient, in "
         f"{len(done['transforms'])} flips and turns{constant}."
     )
 
