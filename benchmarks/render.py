@@ -250,7 +250,7 @@ def audit(entry):
         f"{number(reading['warm_seconds'])} s the next time: the audit takes "
         f"{number(entry['times_reading_once'])} times as long as the first. "
         f"{copies['found']} of {copies['planted']} planted copies were listed, and "
-        f"{copies['others_flagged']} other images.\n\n"
+        f"{copies['others_flagged']} other image{'s' * (copies['others_flagged'] != 1)}.\n\n"
         f"{table(['stage', 'seconds', 'share'], rows)}\n{where(entry)}"
     )
 
