@@ -8,6 +8,7 @@
 - `network`: diffusers' ``UNet2DModel`` so configured that it equals guided-diffusion's network.
 - `schedule`: noise levels in float64, and diffusers' schedulers on them.
 - `loss`, `sampling`: one training loss, and images from noise.
+- `training`: the loop; it goes on where it was interrupted.
 - `importing`: checkpoints of guided-diffusion and improved-diffusion.
 
 The network predicts the noise, the loss is its plain mean squared error, the variance is fixed

@@ -243,7 +243,8 @@ class Training(_Json):
     weight_decay: float = 0.0
     """guided-diffusion's default."""
     average: float = 0.9999
-    """Rate of the running mean of the weights, from the first step on: guided-diffusion's."""
+    """Rate of the running mean of the weights. The first steps use a lower one
+    (`likeness.generators.training.averages`), so that short runs forget the untrained weights."""
 
     def __post_init__(self) -> None:
         _check_positive("batch", self.batch)

@@ -1,0 +1,10 @@
+"""What training any of the generators needs, apart from the networks and their losses.
+
+    (seed, step) --data_order--> rows of the image set, seeds of the noise
+    weights --averages--> their running mean
+    step, tensors --run_folder--> run.json, metrics.jsonl, checkpoints/step-.../
+    SIGTERM, Ctrl-C --stopping--> a wish that the loop grants between two steps
+
+What is drawn is a pure function of the seed and the step, so a run that goes on needs no state of
+any generator of random numbers. What it does not do: it has no loop; each model has its own.
+"""
