@@ -49,10 +49,12 @@ def record(results, name):
 
 def test_surviving_shares(results):
     finish("surviving_shares", "--results", results)
-    (found,) = record(results, "surviving_shares")["sets"]
-    coarse, *_, fine = (found["shares"][grid] for grid in ("16", "32", "64", "128"))
-    assert all(0 < fine[name] < coarse[name] <= 1 for name in coarse)
-    assert found["references"] == 160
+    sharp, blurred = record(results, "surviving_shares")["sets"]
+    for found in (sharp, blurred):
+        coarse, *_, fine = (found["shares"][grid] for grid in ("16", "32", "64", "128"))
+        assert all(0 < fine[name] < coarse[name] <= 1 for name in coarse)
+        assert found["references"] == 160
+    assert sharp["name"] != blurred["name"]
 
 
 def test_search_vs_others_ends_only_if_all_sides_agree(results, tmp_path):

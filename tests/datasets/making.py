@@ -31,12 +31,12 @@ def png(path: Path, array) -> Path:
     return path
 
 
-def folder_of_pngs(root: Path, count: int, *, patients: int = 3, shape=(12, 10)) -> Path:
+def folder_of_pngs(
+    root: Path, count: int, *, patients: int = 3, shape=(12, 10), prefix: str = "P"
+) -> Path:
     for number in range(count):
-        png(
-            root / f"P{number % patients}" / f"P{number % patients}_{number:03d}.png",
-            pixels(number, shape),
-        )
+        patient = f"{prefix}{number % patients}"
+        png(root / patient / f"{patient}_{number:03d}.png", pixels(number, shape))
     return root
 
 

@@ -36,7 +36,7 @@ def small_shards(monkeypatch):
 
 @pytest.fixture
 def source(tmp_path):
-    return folder_of_pngs(tmp_path / "source", 14, patients=5)
+    return folder_of_pngs(tmp_path / "source", 14, patients=5, prefix="Pat")
 
 
 @pytest.fixture
@@ -77,24 +77,24 @@ def everything_in(folder):
 
 
 def test_nothing_of_the_patient_is_left(source, folder):
-    theirs = pixels_of(folder, "P1")
+    theirs = pixels_of(folder, "Pat1")
     whole = everything_in(folder)
     assert theirs
     assert all(image in whole for image in theirs)  # what is looked for can be found
-    assert b"P1" in whole
+    assert b"Pat1" in whole
     old = content(folder)
-    done = forget(folder, ["P1"])
+    done = forget(folder, ["Pat1"])
     assert (done.num_images, done.num_files, done.num_shards) == (3, 3, 2)
     assert (done.num_derived, done.remaining_images) == (6, 11)
     left = everything_in(folder)
-    assert b"P1" not in left
+    assert b"Pat1" not in left
     assert not any(image in left for image in theirs)
-    assert content(folder) == {name: entry for name, entry in old.items() if entry[0] != "P1"}
+    assert content(folder) == {name: entry for name, entry in old.items() if entry[0] != "Pat1"}
     assert verify(folder).ok
     account = read_accounting(folder)
     assert account.summary() == ("found 14 files = 11 used + 3 left out (3 removed_on_request)")
     assert account.num_skipped == 0
-    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in source.glob("P1/*")}
+    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in source.glob("Pat1/*")}
     assert {item.sha256 for item in account.left_out} == hashes
     assert {item.reason for item in account.left_out} == {"removed on request on 2031-05-07"}
     record = ImageSet.open(folder).record
@@ -105,7 +105,7 @@ def test_nothing_of_the_patient_is_left(source, folder):
 
 def test_shards_of_others_and_their_derived_rows_stay(folder):
     before = tree_bytes(folder)
-    forget(folder, ["P4"])  # in the last shards alone
+    forget(folder, ["Pat4"])  # in the last shards alone
     after = tree_bytes(folder)
     shards = [name for name in before if name.startswith("images/")]
     changed = {name for name in shards if before[name] != after[name]}
@@ -155,7 +155,7 @@ def test_opened_sets_notice(folder):
     images = ImageSet.open(folder)
     fingerprint = images.fingerprint
     rows = derived_rows(images, "sum", {}, sums)["sum"]
-    forget(folder, ["P0"])  # in the first shard
+    forget(folder, ["Pat0"])  # in the first shard
     with pytest.raises(DamagedSetError, match="changed since"):
         images.read(0, 1)
     with pytest.raises(DamagedSetError, match="gone since"):
@@ -165,37 +165,37 @@ def test_opened_sets_notice(folder):
     assert (
         ImageSet.open(folder).fingerprint
         == images.subset(
-            [row for row, who in enumerate(images.patient_ids) if who != "P0"]
+            [row for row, who in enumerate(images.patient_ids) if who != "Pat0"]
         ).fingerprint
     )
 
 
 def test_an_unknown_patient_changes_nothing(folder):
     before = tree_bytes(folder)
-    with pytest.raises(OptionError, match=r"1 of 2 patients are not in .* 'P77'.*Nothing was"):
-        forget(folder, ["P1", "P77"])
+    with pytest.raises(OptionError, match=r"1 of 2 patients are not in .* 'Pat77'.*Nothing was"):
+        forget(folder, ["Pat1", "Pat77"])
     with pytest.raises(OptionError, match="No removal"):
         forget(folder, [])
     with pytest.raises(OptionError, match="Delete the folder"):
         forget(folder, [f"P{number}" for number in range(5)])
     with pytest.raises(InputError, match="no image set"):
-        forget(folder / "images", ["P1"])
+        forget(folder / "images", ["Pat1"])
     assert tree_bytes(folder) == before
 
 
 def test_a_dry_run_says_what_would_go(folder):
     before = tree_bytes(folder)
-    told = forget(folder, ["P1", "P3"], dry_run=True)
+    told = forget(folder, ["Pat1", "Pat3"], dry_run=True)
     assert tree_bytes(folder) == before
-    assert forget(folder, ["P1", "P3"]) == told
+    assert forget(folder, ["Pat1", "Pat3"]) == told
 
 
 def test_who_was_removed_stays_out(source, folder, tmp_path):
-    forget(folder, ["P1"])
+    forget(folder, ["Pat1"])
     known = append(folder, source)
     assert (known.num_images, known.num_known_files) == (0, 11)
     assert [item.code for item in known.accounting.left_out] == ["removed_on_request"] * 3
-    for number, path in enumerate(sorted(source.glob("P1/*"))):
+    for number, path in enumerate(sorted(source.glob("Pat1/*"))):
         png(tmp_path / "new/Q1/x.png", pixels(99)).rename(tmp_path / f"new/Q1/Q1_y{number}.png")
         shutil.copy(path, tmp_path / f"new/Q1/Q1_{number}.png")  # under another name
     added = append(folder, tmp_path / "new")
@@ -206,17 +206,17 @@ def test_who_was_removed_stays_out(source, folder, tmp_path):
 
 
 def test_files_that_gave_nothing_lose_their_names_too(source, tmp_path):
-    broken = source / "P1/P1_bad.png"
+    broken = source / "Pat1/Pat1_bad.png"
     broken.write_bytes(png(tmp_path / "x.png", pixels(3)).read_bytes()[:70])
-    (source / "P2/P2_bad.png").write_bytes(broken.read_bytes())
+    (source / "Pat2/Pat2_bad.png").write_bytes(broken.read_bytes())
     prepare_images(source, tmp_path / "set", options=PrepareOptions(max_skipped=1.0))
     before = read_accounting(tmp_path / "set")
-    forget(tmp_path / "set", ["P1"])
+    forget(tmp_path / "set", ["Pat1"])
     after = read_accounting(tmp_path / "set")
     assert (after.found, after.used) == (before.found, before.used - 3)
-    assert b"P1" not in everything_in(tmp_path / "set")
+    assert b"Pat1" not in everything_in(tmp_path / "set")
     assert [item.path for item in after.left_out if item.code == "truncated"] == [
-        "P2/P2_bad.png",
+        "Pat2/Pat2_bad.png",
         f"removed-{before.left_out[0].sha256[:12]}",
     ]
     assert verify(tmp_path / "set").ok
@@ -227,13 +227,13 @@ def test_members_of_archives_and_rows_of_arrays(tmp_path):
     with zipfile.ZipFile(tmp_path / "source/all.zip", "w") as archive:
         for number in range(6):
             one = png(tmp_path / "one.png", pixels(number))
-            archive.write(one, f"P{number // 2}/scan{number}.png")
+            archive.write(one, f"Pat{number // 2}/scan{number}.png")
     with zipfile.ZipFile(tmp_path / "source/sole.zip", "w") as archive:
-        archive.write(png(tmp_path / "one.png", pixels(40)), "P0/scan8.png")
-        archive.write(png(tmp_path / "one.png", pixels(41)), "P0/scan9.png")
-    options = PrepareOptions(patient_id="regex:(P[0-9]+)/")
+        archive.write(png(tmp_path / "one.png", pixels(40)), "Pat0/scan8.png")
+        archive.write(png(tmp_path / "one.png", pixels(41)), "Pat0/scan9.png")
+    options = PrepareOptions(patient_id="regex:(Pat[0-9]+)/")
     prepare_images(tmp_path / "source", tmp_path / "set", options=options)
-    done = forget(tmp_path / "set", ["P0"])
+    done = forget(tmp_path / "set", ["Pat0"])
     assert (done.num_images, done.num_files) == (4, 4)
     assert read_accounting(tmp_path / "set").summary() == (
         "found 8 files = 4 used + 4 left out (4 removed_on_request)"
@@ -258,15 +258,15 @@ def test_members_of_archives_and_rows_of_arrays(tmp_path):
 
 
 def test_the_records_of_a_split_forget_too(source, tmp_path):
-    (source / "P1/P1_bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (source / "Pat1/Pat1_bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     options = PrepareOptions(max_skipped=1.0)
     prepare_images(source, tmp_path / "sets", options=options, split=SplitRule(test_patients=1))
     train = tmp_path / "sets/train"
-    side = train if "P1" in ImageSet.open(train).patient_ids else tmp_path / "sets/test"
+    side = train if "Pat1" in ImageSet.open(train).patient_ids else tmp_path / "sets/test"
     if side != train:
-        append(side, png(tmp_path / "new/P8/P8_1.png", pixels(9)).parents[1])
-    forget(side, ["P1"])
-    assert b"P1" not in everything_in(tmp_path / "sets")
+        append(side, png(tmp_path / "new/Pat8/Pat8_1.png", pixels(9)).parents[1])
+    forget(side, ["Pat1"])
+    assert b"Pat1" not in everything_in(tmp_path / "sets")
     part = json.loads((tmp_path / "sets/split.json").read_text())["sets"][side.name]
     assert part["fingerprint"] == ImageSet.open(side).fingerprint
     assert part["num_patients"] == ImageSet.open(side).num_patients
@@ -276,17 +276,17 @@ def test_a_second_name_of_a_shard_is_left_alone_and_told(folder, tmp_path):
     backup = tmp_path / "backup.npy"
     os.link(folder / "images/00000.npy", backup)
     before = backup.read_bytes()
-    done = forget(folder, ["P0"])
+    done = forget(folder, ["Pat0"])
     assert done.linked == ("images/00000.npy",)
     assert backup.read_bytes() == before
     assert verify(folder).ok
 
 
 def test_the_old_pixels_are_overwritten_where_they_lie(folder):
-    theirs = pixels_of(folder, "P0")
-    others = pixels_of(folder, "P1")[:1]
+    theirs = pixels_of(folder, "Pat0")
+    others = pixels_of(folder, "Pat1")[:1]
     with (folder / "images/00000.npy").open("rb") as held:  # keeps the old file's content alive
-        forget(folder, ["P0"])
+        forget(folder, ["Pat0"])
         old = held.read()
     assert not any(image in old for image in theirs)
     assert others[0] in old
@@ -296,33 +296,33 @@ def test_the_old_pixels_are_overwritten_where_they_lie(folder):
 @pytest.mark.timeout(180)
 def test_a_kill_never_leaves_the_pixels_under_a_record_that_denies_them(tmp_path):
     folder = tmp_path / "set"
-    prepare_images(folder_of_pngs(tmp_path / "source", 9, patients=5), folder)
+    prepare_images(folder_of_pngs(tmp_path / "source", 9, patients=5, prefix="Pat"), folder)
     derived_rows(ImageSet.open(folder), "sum", {}, sums)
-    theirs = [*pixels_of(folder, "P1"), *pixels_of(folder, "P4")]
+    theirs = [*pixels_of(folder, "Pat1"), *pixels_of(folder, "Pat4")]
     old = content(folder)
     shutil.copytree(folder, tmp_path / "expected")
-    forget(tmp_path / "expected", ["P1", "P4"])
+    forget(tmp_path / "expected", ["Pat1", "Pat4"])
     expected = tree_bytes(tmp_path / "expected")
     seen, step, died = set(), 0, True
     while died:
         killed = tmp_path / f"killed{step}"
         shutil.copytree(folder, killed)
-        died = killed_at(step, lambda killed=killed: forget(killed, ["P1", "P4"]))
+        died = killed_at(step, lambda killed=killed: forget(killed, ["Pat1", "Pat4"]))
         if layout.is_being_erased(killed):
             seen.add("closed")
-            for refused in (content, lambda path: forget(path, ["P1"], dry_run=True)):
+            for refused in (content, lambda path: forget(path, ["Pat1"], dry_run=True)):
                 with pytest.raises(InputError, match="Run `likeness forget"):
                     refused(killed)
-            forget(killed, [] if step % 2 else ["P4", "P1"])
+            forget(killed, [] if step % 2 else ["Pat4", "Pat1"])
         elif content(killed) == old:
             seen.add("old")
-            forget(killed, ["P4", "P1"])
+            forget(killed, ["Pat4", "Pat1"])
         else:
             seen.add("new")
             whole = everything_in(killed)
             assert not any(image in whole for image in theirs)
             with pytest.raises(OptionError, match="Nothing was removed"):
-                forget(killed, ["P1"])
+                forget(killed, ["Pat1"])
         assert tree_bytes(killed) == expected
         assert verify(killed).problems == ()
         shutil.rmtree(killed)
