@@ -177,7 +177,7 @@ def test_an_unknown_patient_changes_nothing(folder):
     with pytest.raises(OptionError, match="No removal"):
         forget(folder, [])
     with pytest.raises(OptionError, match="Delete the folder"):
-        forget(folder, [f"P{number}" for number in range(5)])
+        forget(folder, [f"Pat{number}" for number in range(5)])
     with pytest.raises(InputError, match="no image set"):
         forget(folder / "images", ["Pat1"])
     assert tree_bytes(folder) == before

@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -26,29 +25,9 @@ from likeness.generators.ddpm.network import build_unet
 from likeness.generators.ddpm.settings import Diffusion, Training, UNetSettings
 from likeness.generators.training.averages import WeightAverage, averaging_rate
 from likeness.generators.training.data_order import DataOrder, noise_seed
+from likeness.generators.training.outcome import CheckpointCallback, Trained
 from likeness.generators.training.run_folder import RunFolder
 from likeness.generators.training.stopping import stop_on_signals
-
-
-class CheckpointCallback(Protocol):
-    """Called after each checkpoint."""
-
-    def on_checkpoint(self, step: int, checkpoint_path: Path) -> bool | None:
-        """Look at a checkpoint; True stops the training."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """How a call of `train_ddpm` ended."""
-
-    step: int
-    """Steps done."""
-    images: int
-    """Images seen."""
-    checkpoint: Path
-    finished: bool
-    stopped_by: str | None
-    """``SIGTERM``, ``SIGINT`` or ``callback``, if not finished."""
 
 
 def train_ddpm(

@@ -4,6 +4,7 @@
     weights --averages--> their running mean
     step, tensors --run_folder--> run.json, metrics.jsonl, checkpoints/step-.../
     SIGTERM, Ctrl-C --stopping--> a wish that the loop grants between two steps
+    the end of the loop, its checkpoints --outcome--> what the caller and its callbacks are told
 
 What is drawn is a pure function of the seed and the step, so a run that goes on needs no state of
 any generator of random numbers. What it does not do: it has no loop; each model has its own.
