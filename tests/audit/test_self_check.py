@@ -13,6 +13,7 @@ from likeness._audit import self_check
 from likeness._audit.baselines import Places
 from likeness._audit.duplicates import contamination_of_test
 from likeness._audit.inputs import open_inputs
+from likeness._audit.null import choose_null
 from likeness._audit.scoring import score_all
 from likeness._audit.self_check import Fold, Trial, check_itself, control_folds
 from likeness._findings import NegativeControl
@@ -33,11 +34,7 @@ class Case:
         self.scores = score_all(
             self.inputs, self.options, places=Places(folder, folder), progress=SILENT
         )
-        null = self.scores.null
         self.groups = self.scores.people.of_images(self.inputs.train)
-        self.nulls = self_check.null_of(
-            null.rankings, {family: self.groups[rows] for family, rows in null.rows.items()}
-        )
         self.contamination = None
         if self.inputs.test is not None:
             self.contamination = contamination_of_test(
@@ -48,14 +45,21 @@ class Case:
                 0.995,
             )
 
-    def folds(self, seed=0):
         usable = None
         if self.contamination is not None:
             usable = self.scores.test.keep(~self.contamination.images)
-        return control_folds(self.scores, self.nulls, self.inputs.train, usable, seed=seed)
+        self.null = choose_null(
+            self.scores, self.inputs.train, self.inputs.test, usable, seed=self.options.seed
+        )
+        self.nulls = self.null.families
+
+    def folds(self, seed=0):
+        return control_folds(
+            self.scores, self.nulls, self.inputs.train, self.null.control, seed=seed
+        )
 
     def check(self):
-        return check_itself(self.scores, self.nulls, self.inputs, self.contamination, self.options)
+        return check_itself(self.scores, self.null, self.inputs, self.contamination, self.options)
 
 
 @pytest.fixture(scope="module")

@@ -230,6 +230,7 @@ def _baseline_table(sets, best, contrast):
                 **{f"similarity_{family}": r for family in FAMILIES},
                 **{f"contrast_{family}": c for family in FAMILIES},
                 "left_out": [False] * len(images),
+                "in_null": [name == "train->train"] * len(images),
             }
         )
         for name, images, r, c in parts

@@ -47,4 +47,4 @@ def test_without_the_self_check_the_usual_policy_shows_nothing(finished):
     result = release_images(finished / "audit", check=True)
     assert result.outcome == "NOT_PROVEN"
     assert any("self-check" in reason for reason in result.reasons)
-    assert any("120 training images" in reason for reason in result.reasons)
+    assert any("120 real images" in reason for reason in result.reasons)

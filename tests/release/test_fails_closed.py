@@ -180,7 +180,7 @@ CHANGES = {
     ),
     "small baseline": (
         lambda f: replace(f, baseline=replace(f.baseline, num_images=199)),
-        "has 199 training images; the policy asks for 200",
+        "has 199 real images; the policy asks for 200",
     ),
     "unreadable training file": (
         lambda f: with_sets(f, "train", num_skipped=1),

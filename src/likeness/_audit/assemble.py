@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from likeness._audit.comparisons import Highest
-from likeness._audit.deciding import FamilyNull, Flagged, Judged
+from likeness._audit.deciding import Flagged, Judged
+from likeness._audit.null import Null
 from likeness._audit.scoring import AllScores
 from likeness._audit.yardstick import Yardstick
 from likeness._findings import (
@@ -23,7 +24,7 @@ from likeness._findings import (
 )
 from likeness.calibration.affected import affected_patients, density_rank, local_density
 from likeness.datasets import ImageSet
-from likeness.scores import Family, PatientRanking
+from likeness.scores import PatientRanking
 from likeness.types import Floats
 
 
@@ -144,33 +145,45 @@ def distribution_of(highest: Highest, ranking: PatientRanking) -> Distribution:
 
 def baseline_from(
     scores: AllScores,
-    nulls: dict[Family, FamilyNull],
+    null: Null,
     yardstick: Yardstick,
     train: ImageSet,
+    test: ImageSet | None,
     *,
     fdr: float,
     fdr_gate: float,
     why_none: str,
 ) -> Baseline:
     """Describe what the p-values rest on."""
-    rows = scores.null.rows["plain"]
-    whole = len(rows) == len(train)
-    reason = (
-        "every training image" if whole else f"{len(rows)} training images, spread over patients,"
-    )
+    images = test if null.comparison == "test->train" and test is not None else train
     return Baseline(
-        comparison="train->train" if nulls else None,
-        reason=f"{reason} against the images of other people" if nulls else why_none,
-        num_images=len(rows) if nulls else 0,
-        num_patients=len(np.unique(train.patient_codes[rows])) if nulls else 0,
-        num_groups=len(np.unique(scores.people.of_images(train)[rows])) if nulls else 0,
-        families=[null.describe(family) for family, null in nulls.items()],
+        comparison=null.comparison,
+        reason=_what_it_is(null, scores.people.num_groups) if null.families else why_none,
+        num_images=null.num_images,
+        num_patients=len(np.unique(images.patient_codes[null.images])),
+        num_groups=null.num_people,
+        families=[each.describe(family) for family, each in null.families.items()],
         yardstick=yardstick.comparison,
         median=yardstick.quantile(0.5),
         quantile_99=yardstick.quantile(0.99),
         maximum=yardstick.quantile(1.0),
         fdr_copy=fdr,
         fdr_gate=fdr_gate,
+    )
+
+
+def _what_it_is(null: Null, num_people: int) -> str:
+    if null.comparison == "test->train":
+        return (
+            f"{num_people} training people are too few to say what chance reaches, so images of "
+            f"{null.num_people} held-out people, half of them all, against every training image; "
+            "whether they are like the training people is not tested"
+        )
+    if null.images.all():
+        return "every training image against the images of other people"
+    return (
+        f"{null.num_images} training images, spread over patients, against the images of other "
+        "people"
     )
 
 

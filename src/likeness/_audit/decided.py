@@ -12,7 +12,7 @@ from likeness._audit.assemble import (
     names_of_people,
 )
 from likeness._audit.compared import Compared
-from likeness._audit.deciding import FamilyNull, Flagged, Judged, flag, judge, null_of
+from likeness._audit.deciding import Flagged, Judged, flag, judge
 from likeness._audit.duplicates import (
     equal_pixels,
 )
@@ -20,6 +20,7 @@ from likeness._audit.evidence import PairMaker, make_pairs, range_of, worst_firs
 from likeness._audit.inputs import (
     Inputs,
 )
+from likeness._audit.null import Null, choose_null
 from likeness._audit.options import FDR_GATE, AuditOptions
 from likeness._audit.second_look import second_look
 from likeness._audit.self_check import check_itself, not_run
@@ -30,7 +31,6 @@ from likeness._findings import (
     SelfCheck,
 )
 from likeness._progress import Progress
-from likeness.scores import Family
 from likeness.scores.second_stage import Encoder
 from likeness.types import Flags
 
@@ -39,7 +39,7 @@ from likeness.types import Flags
 class Decided:
     """Which images are listed, and what the audit knows of itself."""
 
-    nulls: dict[Family, FamilyNull]
+    null: Null
     judged: Judged | None
     flagged: Flagged
     identical: Flags
@@ -50,24 +50,24 @@ class Decided:
 def decide(inputs: Inputs, compared: Compared, options: AuditOptions) -> Decided:
     """List images, after the negative control has said how far p-values can be trusted."""
     scores = compared.scores
-    groups = scores.people.of_images(inputs.train)
-    nulls = null_of(
-        scores.null.rankings, {family: groups[rows] for family, rows in scores.null.rows.items()}
-    )
+    usable = None
+    if scores.test is not None and compared.contamination is not None:
+        usable = scores.test.keep(~compared.contamination.images)
+    null = choose_null(scores, inputs.train, inputs.test, usable, seed=options.seed)
     count = len(inputs.synthetic)
     # Equal pixels need no statistics; but blank images are equal without being anybody's.
     scored = (scores.synthetic["dihedral"].image[:, :1] >= 0).any(axis=1)
     identical = equal_pixels(inputs.synthetic, inputs.train) & scored
-    if not nulls:
+    if not null.families:
         nothing = np.zeros(count, dtype=np.bool_)
         flagged = Flagged(nothing, nothing, np.full(count, np.nan))
-        return Decided({}, None, flagged, identical, not_run("there is no baseline"))
-    check = check_itself(scores, nulls, inputs, compared.contamination, options)
-    judged = judge(scores.synthetic, nulls, inflation=check.inflation)
+        return Decided(null, None, flagged, identical, not_run("there is no baseline"))
+    check = check_itself(scores, null, inputs, compared.contamination, options)
+    judged = judge(scores.synthetic, null.families, inflation=check.inflation)
     flagged = flag(judged, fdr_copy=options.fdr, fdr_gate=FDR_GATE).joined_by(identical)
     num_judged = int((judged.image >= 0).sum())
     finished = check.finish(num_judged=num_judged, num_flagged=int(flagged.copies.sum()))
-    return Decided(nulls, judged, flagged, identical, finished)
+    return Decided(null, judged, flagged, identical, finished)
 
 
 def make_evidence(
@@ -90,7 +90,7 @@ def make_evidence(
         inputs.channels,
         decided.judged,
         decided.flagged,
-        decided.nulls,
+        decided.null.families,
         names_of_people(scores, inputs.train),
         yardstick,
         data_range,

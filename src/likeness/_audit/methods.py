@@ -55,13 +55,16 @@ def _decision(counts: Counts, baseline: Baseline, grid: int) -> list[str]:
     if baseline.comparison is None:
         return [f"There is no baseline ({baseline.reason}), so no image could be judged."]
     names = ", ".join(row.family for row in baseline.families)
+    whose, alone = "training", " without their own person"
+    if baseline.comparison == "test->train":
+        whose, alone = "held-out", ""
     return [
         "An image was judged by its contrast between patients, artanh r(1) - artanh r(2), with the "
         f"nearest and the second nearest person, in {len(baseline.families)} families ({names}): "
         f"r_ch of {grid} x {grid} block means as they are, over flips and quarter turns, r of "
         "slopes after registration, and r of the best part.",
-        f"P-values come from {baseline.num_images} training images of {baseline.num_groups} people "
-        "that went through the same search without their own person, with a generalised Pareto "
+        f"P-values come from {baseline.num_images} {whose} images of {baseline.num_groups} people "
+        f"that went through the same search{alone}, with a generalised Pareto "
         "tail; they were multiplied by the number of families (Bonferroni) and listed by "
         f"Benjamini-Hochberg at a false discovery rate of {baseline.fdr_copy:g}: "
         f"{counts.flagged} images; at {baseline.fdr_gate:g}: {counts.unusual}.",

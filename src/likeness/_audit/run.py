@@ -204,9 +204,10 @@ def _audit_into(
     )
     baseline = baseline_from(
         scores,
-        decided.nulls,
+        decided.null,
         yardstick,
         inputs.train,
+        inputs.test,
         fdr=options.fdr,
         fdr_gate=FDR_GATE,
         why_none=why_no_baseline(inputs),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from likeness._audit.duplicates import Contamination
     from likeness._audit.inputs import Inputs
+    from likeness._audit.null import Null
     from likeness._audit.options import AuditOptions
     from likeness._audit.scoring import AllScores, SetScores
     from likeness.types import Floats, Images, Integers
@@ -135,7 +136,7 @@ def not_run(reason: str) -> SelfCheck:
 
 def check_itself(
     scores: AllScores,
-    nulls: Mapping[Family, FamilyNull],
+    null: Null,
     inputs: Inputs,
     contamination: Contamination | None,
     options: AuditOptions,
@@ -143,12 +144,11 @@ def check_itself(
     """Judge real pictures of other people and planted copies."""
     if not options.self_check:
         return Trial(1.0, None, [], reduced=False, fdr=options.fdr, skipped=True)
-    usable = None
-    if scores.test is not None and contamination is not None:
-        usable = scores.test.keep(~contamination.images)
-    source, folds = control_folds(scores, nulls, inputs.train, usable, seed=options.seed)
+    source, folds = control_folds(
+        scores, null.families, inputs.train, null.control, seed=options.seed
+    )
     negative, inflation = _negative(source, folds, inputs, scores, contamination, options)
-    planted = _plant(scores, nulls, inputs, inflation=inflation, options=options)
+    planted = _plant(scores, null.families, inputs, inflation=inflation, options=options)
     return Trial(
         inflation, negative, planted, reduced=options.planted < USUAL_PLANTED, fdr=options.fdr
     )
@@ -287,7 +287,7 @@ def control_folds(
     Parameters
     ----------
     usable_test
-        The test images that are not contaminated; None where there is no usable test set.
+        The test images that are neither contaminated nor in the null; None where there are none.
 
     Returns
     -------

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from likeness._audit.comparisons import Highest
 from likeness._audit.deciding import Flagged, Judged
+from likeness._audit.null import Null
 from likeness._audit.scoring import SetScores
 from likeness._files import atomic_write
 from likeness._findings import Comparison, PatientLeak
@@ -98,7 +99,7 @@ def transform_of(rankings: dict[Family, PatientRanking], family: Family, row: in
 
 
 def baseline_table(
-    parts: list[tuple[Comparison, ImageSet, SetScores | None, Highest | None, Flags]],
+    parts: list[tuple[Comparison, ImageSet, SetScores | None, Highest | None, Flags]], null: Null
 ) -> pa.Table:
     """Return one row per image of every comparison but synthetic -> train.
 
@@ -107,8 +108,10 @@ def baseline_table(
     parts
         (comparison, queries, scores of some of them, full-size correlations of some of them,
         (n,) left out of what decides) for each comparison.
+    null
+        What the p-values are held against.
     """
-    tables = [_baseline_part(*part) for part in parts]
+    tables = [_baseline_part(*part, null) for part in parts]
     return pa.concat_tables(tables) if tables else pa.table({"comparison": pa.array([], "string")})
 
 
@@ -118,6 +121,7 @@ def _baseline_part(
     scores: SetScores | None,
     highest: Highest | None,
     left_out: Flags,
+    null: Null,
 ) -> pa.Table:
     count = len(queries)
     seen = np.zeros(count, dtype=np.bool_)
@@ -140,6 +144,7 @@ def _baseline_part(
         columns[f"similarity_{family}"] = similarity
         columns[f"contrast_{family}"] = contrast
     kept = np.flatnonzero(seen)
+    in_null = null.images if comparison == null.comparison else np.zeros(count, dtype=np.bool_)
     names = [str(queries.patient_names[code]) for code in queries.patient_codes[kept]]
     return pa.table(
         {
@@ -148,6 +153,7 @@ def _baseline_part(
             "patient": pa.array(names, pa.string()),
             **{name: _floats(values[kept]) for name, values in columns.items()},
             "left_out": pa.array(left_out[kept]),
+            "in_null": pa.array(in_null[kept]),
         }
     )
 

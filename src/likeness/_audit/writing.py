@@ -57,7 +57,7 @@ def write_tables(
         parts.append(
             ("synthetic->test", inputs.synthetic, against, compared.synthetic_test, nothing)
         )
-    write_table(folder / "baseline.parquet", baseline_table(parts), **run)
+    write_table(folder / "baseline.parquet", baseline_table(parts, decided.null), **run)
     write_table(folder / "patients.parquet", patients_table(findings.patients), **run)
     table = matches_table(
         compared.synthetic_result, inputs.synthetic.image_ids, inputs.train.image_ids

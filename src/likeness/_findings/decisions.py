@@ -23,7 +23,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class FamilyBaseline:
-    """What training images reach among the images of other people, in one family."""
+    """What real images reach among the training images of other people, in one family."""
 
     family: Family
     num_images: int

@@ -51,6 +51,11 @@ def _baseline(findings: Findings) -> list[str]:
     baseline = findings.baseline
     if baseline.comparison is None:
         return [f"baseline   none: {baseline.reason}"]
+    if baseline.comparison == "test->train":
+        return [
+            f"baseline   {baseline.num_images} held-out images against the training images "
+            f"({baseline.num_groups} people; training people are too few)"
+        ]
     return [
         f"baseline   {baseline.num_images} training images against other people's "
         f"({baseline.num_groups} people)"

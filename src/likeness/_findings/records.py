@@ -157,7 +157,8 @@ class Baseline:
     """What real images of other people reach: the yardstick."""
 
     comparison: Comparison | None
-    """The comparison behind the p-values, train->train; None where there is none."""
+    """The comparison behind the p-values: train->train, or test->train where there are too few
+    training people; None where there is none."""
     reason: str
     """Why there is none, or what it rests on."""
     num_images: int

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from likeness._findings import Findings, findings_from_json
-from likeness._release.tables import CONTROL, NULL, BaselineTable, baseline_from, images_from
+from likeness._release.tables import CONTROL, BaselineTable, baseline_from, images_from
 from likeness.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ def open_audit(folder: Path) -> AuditContent:
         raise NotProvenError(msg)
     try:
         images = images_from(content["images.parquet"])
-        null = baseline_from(content["baseline.parquet"], NULL)
-        control = baseline_from(content["baseline.parquet"], CONTROL)
+        tables = content["baseline.parquet"]
+        null = baseline_from(tables, findings.baseline.comparison, null=True)
+        control = baseline_from(tables, CONTROL, null=False)
         settings = tomllib.loads(_text(content["settings.toml"], "settings.toml"))
     except (InputError, tomllib.TOMLDecodeError) as error:
         raise NotProvenError(str(error)) from error

@@ -44,7 +44,7 @@ Rescore: TypeAlias = Callable[[ImageSet], Scores]
 
 @dataclass(frozen=True)
 class Null:
-    """What training images reach among other people, and how that turns contrasts into p."""
+    """What real images reach among the training images of other people, and p from contrasts."""
 
     contrast: Mapping[Family, Floats]
     groups: NDArray[np.int64]

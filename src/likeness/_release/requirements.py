@@ -134,7 +134,7 @@ def _baseline(audit: AuditContent, policy: ReleasePolicy) -> Iterator[str]:
     fewest = min(baseline.num_images, len(audit.null))
     if fewest < policy.min_baseline_images:
         yield (
-            f"The baseline has {fewest} training images; the policy asks for "
+            f"The baseline has {fewest} real images; the policy asks for "
             f"{policy.min_baseline_images}."
         )
     if not np.isfinite(audit.null.similarity["registered"]).any():

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
-NULL: Final = "train->train"
-"""The comparison behind the p-values."""
 CONTROL: Final = "test->train"
 """Real images of people the generator has not seen: what the gate does to the innocent."""
 
@@ -100,22 +98,25 @@ def images_from(content: bytes) -> ImagesTable:
     )
 
 
-def baseline_from(content: bytes, comparison: str) -> BaselineTable:
-    """Read the rows of one comparison of ``baseline.parquet`` that belong to the baseline.
+def baseline_from(content: bytes, comparison: str | None, *, null: bool) -> BaselineTable:
+    """Read rows of one comparison of ``baseline.parquet``; none for the comparison None.
+
+    Those that p-values are held against, or, unless `null`, the others; never those that are left
+    out of everything.
 
     Raises
     ------
     InputError
         If it cannot be read or lacks a column.
     """
-    names = ["comparison", "patient", "left_out", *_scores()]
+    names = ["comparison", "patient", "left_out", "in_null", *_scores()]
     columns = _columns(content, names, "baseline.parquet")
     rows = [
         row
-        for row, (name, left_out) in enumerate(
-            zip(columns["comparison"], columns["left_out"], strict=True)
+        for row, (name, left_out, in_null) in enumerate(
+            zip(columns["comparison"], columns["left_out"], columns["in_null"], strict=True)
         )
-        if name == comparison and not left_out
+        if name == comparison and not left_out and in_null == null
     ]
     return BaselineTable(
         patients=tuple(str(columns["patient"][row]) for row in rows),
