@@ -173,6 +173,10 @@ class ByPerson:
         """Read images `start` to `stop` into `out`."""
         self._images.read_into(start, stop, out)
 
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Pass on that images `start` to `stop` will be read soon."""
+        self._images.read_ahead(start, stop)
+
     def derived_from(self) -> tuple[ImageSet, None]:
         """Return the set whose stored rows are those of this one."""
         return self._images, None

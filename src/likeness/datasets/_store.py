@@ -10,6 +10,7 @@ The rows of a shard are images here, but nothing depends on that: rows derived f
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -42,6 +43,9 @@ class PixelStore(Protocol):
     def read_into(self, start: int, stop: int, out: Images) -> None:
         """Read the rows start to stop - 1 into `out`."""
 
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Be told that the rows start to stop - 1 will be read soon. Changes no result."""
+
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given, (n, C, H, W)."""
 
@@ -68,6 +72,9 @@ class ArrayStore:
     def read_into(self, start: int, stop: int, out: Images) -> None:
         """Copy the rows start to stop - 1 into `out`."""
         out[...] = self._images[start:stop]
+
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Do nothing: they are in memory."""
 
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given."""
@@ -156,6 +163,25 @@ class ShardStore:
             count = min(self.shards[number].num_rows - first, len(out) - done)
             self._read_run(number, first, out[done : done + count])
             done += count
+
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Let the system begin to read the rows start to stop - 1, as far as there are so many.
+
+        Where it can; nothing is checked, for the reading itself will be.
+        """
+        if not hasattr(os, "posix_fadvise"):
+            return
+        for number, shard in enumerate(self.shards):
+            first = max(0, start - int(self._starts[number]))
+            last = min(shard.num_rows, stop - int(self._starts[number]))
+            if first < last:
+                with suppress(OSError), shard.path.open("rb", buffering=0) as stream:
+                    os.posix_fadvise(
+                        stream.fileno(),
+                        shard.offset + first * self._row_bytes,
+                        (last - first) * self._row_bytes,
+                        os.POSIX_FADV_WILLNEED,
+                    )
 
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given, reading each run of neighbouring rows at once.

@@ -368,6 +368,12 @@ class _Window:
         else:
             read_into(self._start + start, self._start + stop, out)
 
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Pass on that images `start` to `stop` of the window will be read soon."""
+        whole = getattr(self._whole, "read_ahead", None)
+        if whole is not None:
+            whole(self._start + start, min(self._start + stop, self._stop))
+
     def _derived_from(self) -> tuple[ImageSource, Integers]:
         return self._whole, np.arange(self._start, self._stop)
 

@@ -21,7 +21,8 @@ class ImageSource(Protocol):
     """A set of images of one shape and number type. `likeness.datasets.ImageSet` is one.
 
     A source may also have ``channels``, the names of its channels; ``read_into(start, stop, out)``,
-    which spares fresh memory; and ``derived_from``, see `likeness.datasets.derived`.
+    which spares fresh memory; ``read_ahead(start, stop)``, which is told what will be read soon;
+    and ``derived_from``, see `likeness.datasets.derived`.
     """
 
     @property

@@ -46,6 +46,10 @@ class DoesNotPayError(Exception):
     """So much is left that comparing everything is faster."""
 
 
+def _nothing(start: int, stop: int) -> None:
+    """Have no use for being told what will be read."""
+
+
 class FilteredBlock:
     """See the module. `run` fills the state."""
 
@@ -207,8 +211,14 @@ class FilteredBlock:
 
         at_once = self._at_once
 
+        read_ahead = getattr(self._job.references, "read_ahead", _nothing)
+        # While some pieces are compared the system reads as many more.
+        ahead = self._job.plan.threads * at_once
+        read_ahead(0, min(ahead, total))
+
         def part(start: int) -> tuple[int, Found]:
             stop = min(start + at_once, total)
+            read_ahead(start + ahead, min(stop + ahead, total))
             tiles = [
                 self._left(queries, whole, mean, low, excluded, first, min(first + TILE, stop))
                 for first in range(start, stop, TILE)
