@@ -99,6 +99,29 @@ def test_slices_are_those_of_the_rule(tmp_path, names):
     assert made.accounting.num_skipped == 0
 
 
+def test_smaller_slices_are_means_of_blocks_and_labels_stay_labels(tmp_path):
+    names = ("t1", "flair", "seg")
+    volumes = patient(tmp_path / "source", "BraTS20_Training_001", 5)
+    options = BratsOptions(size=32, channels=names, resize=8, resampling="box")
+    made = prepare_brats(tmp_path / "source", tmp_path / "out", options=options).image_set
+    expected = reference(volumes, names, size=32)
+    assert made.image_shape == (3, 8, 8)
+    for found, (_, whole) in zip(made.read(0, len(made)), expected, strict=True):
+        for c, name in enumerate(names):
+            for y in range(8):
+                for x in range(8):
+                    block = whole[c, 4 * y : 4 * y + 4, 4 * x : 4 * x + 4].astype(float)
+                    if name == "seg":
+                        assert found[c, y, x] in block
+                    else:
+                        assert abs(found[c, y, x] - block.mean()) <= 1
+    assert made.record["transforms"][-1] == {"name": "resize", "size": 8, "resampling": "box"}
+    whole_set = prepare_brats(
+        tmp_path / "source", tmp_path / "whole", options=BratsOptions(size=32, channels=names)
+    ).image_set
+    assert whole_set.record["transforms"][-1]["name"] == "pad_to"
+
+
 def test_the_orientation_of_the_file_does_not_matter(tmp_path):
     volumes = patient(tmp_path / "a", "P-1", 5)
     for name, voxels in volumes.items():
@@ -295,6 +318,8 @@ def test_a_split_and_its_record(tmp_path):
     "values",
     [
         {"size": 0},
+        {"resize": 0},
+        {"resampling": "x"},
         {"quantile": 0.0},
         {"min_foreground": 1.5},
         {"scaling": "log"},

@@ -21,6 +21,7 @@ from likeness.datasets import (
 from likeness.datasets.brats import plan_brats
 from likeness.datasets.chest_xray import plan_chest_xray
 from likeness.datasets.plain import plan_images
+from likeness.datasets.transforms import Resampling
 from likeness.errors import OptionError
 from likeness.readers import ReadOptions
 
@@ -37,6 +38,8 @@ def brats(
     *,
     channels: str | None = None,
     size: int = 256,
+    resize: int | None = None,
+    resampling: Resampling = "bicubic",
     scaling: Literal["quantile", "maximum", "none"] = "quantile",
     quantile: float = 0.999,
     foreground_channel: str = "mean",
@@ -66,6 +69,11 @@ def brats(
         where there is one.
     size
         Rows and columns after padding.
+    resize
+        Rows and columns that the padded slices are then resized to, for example 64 for a small
+        experiment; annotations take the nearest label.
+    resampling
+        Filter for resizing.
     scaling
         What becomes 255 in each volume: its quantile, its maximum, or nothing is scaled.
     quantile
@@ -95,6 +103,8 @@ def brats(
         read=ReadOptions(nan=nan),
         channels=names_from(channels),
         size=size,
+        resize=resize,
+        resampling=resampling,
         scaling=scaling,
         quantile=quantile,
         foreground_channel=foreground_channel,

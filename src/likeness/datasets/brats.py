@@ -28,10 +28,12 @@ from likeness.datasets.scanning import scan
 from likeness.datasets.sequences import ANNOTATIONS, PAPER_CHANNELS, group_sequences
 from likeness.datasets.splits import SplitRule, prepare
 from likeness.datasets.transforms import (
+    Resampling,
     crop_zero_margin,
     pad_to,
     relabel,
     rescale_intensity,
+    resize,
     to_uint8,
 )
 from likeness.datasets.units import DecodedImage, Tally, Unit
@@ -68,6 +70,11 @@ class BratsOptions(SourceOptions):
     t1, t2, flair, t1ce, and seg if any patient has it."""
     size: int = 256
     """Rows and columns after padding with zeros. At least 1."""
+    resize: int | None = None
+    """Rows and columns that the padded slices are then resized to; None leaves them. At least 1.
+    An annotation takes the nearest label, pictures are resized by `resampling`."""
+    resampling: Resampling = "bicubic"
+    """Filter for resizing."""
     scaling: Scaling = "quantile"
     """What becomes 255 in each volume of a sequence: the `quantile` of all its voxels, its
     ``maximum``, or nothing changes (``none``: the volume must hold whole numbers 0..255)."""
@@ -93,6 +100,13 @@ class BratsOptions(SourceOptions):
         super().__post_init__()
         checks = (
             ("--size", self.size, self.size >= 1, "at least 1"),
+            ("--resize", self.resize, self.resize is None or self.resize >= 1, "at least 1"),
+            (
+                "--resampling",
+                self.resampling,
+                self.resampling in get_args(Resampling),
+                f"one of {', '.join(get_args(Resampling))}",
+            ),
             ("--quantile", self.quantile, 0 < self.quantile <= 1, "more than 0 and at most 1"),
             ("--min-foreground", self.min_foreground, 0 <= self.min_foreground <= 1, "0 to 1"),
             (
@@ -252,7 +266,7 @@ def decode_patient(
         planes = [scaled[n].axial_slice(index) if n in scaled else blank for n in channels]
         kept += 1
         yield DecodedImage(
-            pixels=_fitted(np.stack(planes), unit, options),
+            pixels=_resized(_fitted(np.stack(planes), unit, options), channels, options),
             image_id=image_id(unit.key, slice_index=index),
             patient_id=unit.patient_id,
             volume=unit.key,
@@ -362,10 +376,26 @@ def _fitted(planes: NDArray[np.uint8], unit: Unit, options: BratsOptions) -> NDA
     return pad_to(cropped, options.size, options.size)
 
 
+def _resized(
+    planes: NDArray[np.uint8], channels: tuple[str, ...], options: BratsOptions
+) -> NDArray[np.uint8]:
+    if options.resize is None:
+        return planes
+    side = options.resize
+    made = np.empty((len(planes), side, side), np.uint8)
+    for number, name in enumerate(channels):
+        # Between two labels there is none: an annotation is never interpolated.
+        method: Resampling = "nearest" if name in ANNOTATIONS else options.resampling
+        made[number] = resize(planes[number : number + 1], side, side, method)[0]
+    return made
+
+
 def _own_settings(options: BratsOptions, channels: tuple[str, ...]) -> dict[str, Any]:
     shared = {*SourceOptions.__dataclass_fields__, "channels", "labels"}
     own = {name: value for name, value in asdict(options).items() if name not in shared}
     labels = options.labels or PAPER_LABELS
+    if options.resize is None:  # as sets were described before there was a choice
+        del own["resize"], own["resampling"]
     return {
         **own,
         "channels": list(channels),
@@ -378,10 +408,14 @@ def _transforms(own: dict[str, Any]) -> list[dict[str, Any]]:
     scaling: dict[str, Any] = {"name": "rescale_intensity", "to_255": own["scaling"]}
     if own["scaling"] == "quantile":
         scaling["quantile"] = own["quantile"]
+    resizing = []
+    if "resize" in own:
+        resizing = [{"name": "resize", "size": own["resize"], "resampling": own["resampling"]}]
     return [
         scaling,
         {"name": "relabel", "labels": own["labels"]},
         {"name": "axial_slices", "orientation": "anterior at the top, patient's right on the left"},
         {"name": "keep_foreground", **foreground},
         {"name": "pad_to", "size": own["size"], "value": 0},
+        *resizing,
     ]
