@@ -37,6 +37,7 @@ bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.search_vs_others --cases main small few noisy-8 noisy-16
 	$(BIN)/python -m benchmarks.preparing --folder $(BENCH)
 	$(BIN)/python -m benchmarks.restart --folder $(BENCH)
+	$(BIN)/python -m benchmarks.generators
 	$(BIN)/python -m benchmarks.make_phantoms --folder $(BENCH)
 	$(BIN)/python -m benchmarks.growth --folder $(BENCH) --keep
 	$(BIN)/python -m benchmarks.audit_at_paper_size --folder $(BENCH)

@@ -29,6 +29,7 @@ KNOWN = {
     "audit-at-paper-size",
     "preparing",
     "restart",
+    "generators",
 }
 HEAD = (
     "# Benchmarks\n\n"
@@ -61,6 +62,7 @@ def page(results):
         audit(results.get("audit-at-paper-size")),
         preparing(results.get("preparing")),
         restart(results.get("restart")),
+        generators(results.get("generators")),
         *(other(name, entry) for name, entry in results.items() if name not in KNOWN),
     ]
     return "\n".join(parts).rstrip() + "\n"
@@ -301,6 +303,55 @@ def preparing(entry):
         "share of processor time. The last column is the time of a second start after SIGKILL at "
         f"{100 * entry['killed_at']:.0f} %, as a share of the whole.\n\n"
         f"{table(heads, rows)}\n{where(entry)}"
+    )
+
+
+def generators(entry):
+    """Return speed and memory of training the generators, and what their networks cost."""
+    title = "Training the generators"
+    if entry is None:
+        return missing(title, "generators")
+    trained = [
+        (
+            f"{row['model']} {row['preset']}",
+            row["pixels"],
+            row["batch"],
+            ranged(row["images_per_second"]),
+            number(row["seconds_per_thousand"]),
+            number(row["peak_memory_gb"]),
+        )
+        for row in entry["training"]
+    ]
+    costs = [
+        (
+            row["preset"],
+            row["pixels"],
+            number(row["parameters"]),
+            f"{row['forward_gflop']:,.3f}",
+            f"{row['guided_diffusion_gflop']:,.3f}",
+        )
+        for row in entry["costs"]
+    ]
+    sides = [
+        (row["activation"], row["batch"], ranged(row["seconds_forward_and_backward"]))
+        for row in entry["activations"]
+    ]
+    heads = ["preset", "pixels", "batch", "images per second", "seconds per 1,000 images",
+             "peak memory, GB"]  # fmt: skip
+    cost_heads = ["diffusion preset", "pixels", "parameters", "forward pass, GFLOP",
+                  "guided-diffusion, GFLOP"]  # fmt: skip
+    side_heads = ["filtered activation of StyleGAN3", "batch", "generator forward and backward, s"]
+    return (
+        f"## {title}\n\nA few steps of the real loop on noise, in float32, without the first step; "
+        "the memory is that of the whole process, its libraries among it.\n\n"
+        f"{table(heads, trained)}\nOne image forward through the diffusion model's network, a "
+        "multiplication and an addition as two operations, and the same count of "
+        "guided-diffusion's network, written down from its published architecture.\n\n"
+        f"{table(cost_heads, costs)}\nPreset tiny of StyleGAN3, "
+        f"{entry['activations'][0]['pixels']} pixels: the product beside the definition, "
+        "which puts zeros between the samples and "
+        f"convolves. Both give the same images and gradients; the product takes "
+        f"1/{entry['times_faster']:.2f} of the time.\n\n{table(side_heads, sides)}\n{where(entry)}"
     )
 
 

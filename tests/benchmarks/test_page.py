@@ -29,7 +29,7 @@ def test_without_results_no_number_is_shown():
     text = render.page({})
     assert "yes" not in text
     assert "no**" not in text
-    assert text.count("Not measured yet") == 6
+    assert text.count("Not measured yet") == 7
 
 
 def test_quick_runs_are_refused(tmp_path):
@@ -59,6 +59,22 @@ def test_a_goal_that_is_missed_is_shown_as_missed():
     text = render.page({"growth": entry})
     assert "| exponent below 1 | 1.020 | **no** |" in text
     assert "| 91,271 | 33 (33 to 34) |" in text
+
+
+def test_speeds_of_training_and_costs_are_shown():
+    row = {"median": 2.0, "least": 1.5, "greatest": 2.5}
+    entry = {**CIRCUMSTANCES, "times_faster": 1.96,
+             "training": [{"model": "ddpm", "preset": "tiny", "pixels": 32, "batch": 64,
+                           "images_per_second": row, "seconds_per_thousand": 500.0,
+                           "peak_memory_gb": 0.61}],
+             "costs": [{"preset": "tiny", "pixels": 32, "parameters": 1_191_233,
+                        "forward_gflop": 0.4976, "guided_diffusion_gflop": 0.4976}],
+             "activations": [{"activation": "product", "pixels": 32, "batch": 16,
+                              "seconds_forward_and_backward": row}]}  # fmt: skip
+    text = render.page({"generators": entry})
+    assert "| ddpm tiny | 32 | 64 | 2 (1.5 to 2.5) | 500 | 0.61 |" in text
+    assert "| tiny | 32 | 1,191,233 | 0.498 | 0.498 |" in text
+    assert "| product | 16 | 2 (1.5 to 2.5) |" in text
 
 
 def test_results_of_other_scripts_become_tables():

@@ -112,6 +112,21 @@ def test_restart(results, study):
     assert not study.exists()
 
 
+def test_generators(results):
+    pytest.importorskip("diffusers")
+    finish("generators", "--results", results)
+    entry = record(results, "generators")
+    assert [row["model"] for row in entry["training"]] == ["ddpm", "stylegan3"]
+    for row in entry["training"]:
+        speed = row["images_per_second"]
+        assert 0 < speed["least"] <= speed["median"] <= speed["greatest"]
+        assert row["seconds_per_thousand"] == pytest.approx(1000 / speed["median"])
+        assert row["peak_memory_gb"] > 0.1
+    (cost,) = entry["costs"]
+    assert cost["forward_gflop"] == cost["guided_diffusion_gflop"] > 0.1
+    assert len(entry["activations"]) == 2
+
+
 def test_a_quick_run_is_no_measurement(tmp_path):
     """Without a folder of its own it writes nothing; the page refuses its files."""
     before = sorted((ROOT / "benchmarks" / "results").iterdir())

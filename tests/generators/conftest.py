@@ -8,7 +8,8 @@ import pytest
 
 collect_ignore_glob = []
 if not all(find_spec(name) for name in ("torch", "diffusers", "safetensors")):
-    collect_ignore_glob = ["ddpm/*", "stylegan3/*", "training/*", "test_checkpoints.py"]
+    collect_ignore_glob = ["ddpm/*", "stylegan3/*", "training/*"]
+    collect_ignore_glob += [f"test_{name}.py" for name in ("checkpoints", "models", "samples")]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -225,6 +225,9 @@ class UrlStore:
             self._read_run(number, rows, first, out[done : done + count])
             done += count
 
+    def read_ahead(self, start: int, stop: int) -> None:
+        """Do nothing: a store behind an address is read when it is asked."""
+
     def take(self, rows: Integers) -> Images:
         """Return the rows in the order given, each run of neighbouring rows at once."""
         order = np.argsort(rows, kind="stable")

@@ -54,6 +54,8 @@ class DecodedImage:
     slice_index: int | None = None
     member: str | None = None
     notes: tuple[str, ...] = ()
+    class_name: str | None = None
+    """Where it is not that of the unit."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _manifest_row(image: DecodedImage, unit: Unit, report: UnitReport) -> Manife
         patient_id=image.patient_id,
         volume=image.volume,
         slice_index=image.slice_index,
-        class_name=unit.class_name,
+        class_name=image.class_name or unit.class_name,
         sources=tuple(file.text for file in unit.files),
         source_sha256=tuple(sha256 or "" for sha256 in report.sha256),
         member=None if image.member is None else path_text(image.member),

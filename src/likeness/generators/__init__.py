@@ -7,7 +7,7 @@
 - `likeness.generators.presets` lists the named settings; pure data, nothing heavy is loaded.
 - `likeness.generators.ddpm` is the diffusion model.
 - `likeness.generators.training` is what the training of both shares: order of the data, running
-  mean of the weights, folder of a run, signals. Only the diffusion model has a loop so far.
+  mean of the weights, folder of a run, signals, processes. Each model has a loop of its own.
 - `likeness.generators.checkpoints` keeps named tensors and a record, as safetensors and JSON.
 
 An audit never imports this package, and this package imports neither the search nor the audit:

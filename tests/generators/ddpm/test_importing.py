@@ -96,7 +96,7 @@ def test_a_file_becomes_a_checkpoint_that_computes_the_same(tmp_path, state, res
     assert loaded.sha256 == digest
     assert UNetSettings.from_json(loaded.record["unet"]) == SETTINGS
     assert Diffusion.from_json(loaded.record["diffusion"]) == diffusion
-    assert loaded.record["kind"] == "ddpm"
+    assert loaded.record["model"] == "ddpm"
     assert loaded.record["imported"]["file"] == path.name
     network = build_unet(SETTINGS).eval()
     network.load_state_dict(loaded.tensors, strict=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from likeness.generators.checkpoints import load_checkpoint
 from likeness.generators.ddpm import training as module
 from likeness.generators.ddpm.settings import Diffusion, Training, UNetSettings
 from likeness.generators.ddpm.training import train_ddpm
+from likeness.generators.training.labels import Labels
 
 UNET = UNetSettings(
     resolution=32,
@@ -185,6 +187,95 @@ def test_other_settings_in_the_same_folder_are_refused(whole):
         train(whole[0], replace(TRAINING, learning_rate=0.1))
 
 
+def test_a_finished_run_can_be_made_longer_bit_for_bit(whole, tmp_path):
+    short = train(tmp_path, replace(TRAINING, images=17))
+    assert (short.step, short.finished) == (5, True)
+    assert_equals(whole, train(tmp_path))
+
+
+def test_gradient_checkpointing_changes_nothing(whole, tmp_path):
+    assert_equals(whole, train(tmp_path, gradient_checkpointing=True))
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+from test_training import train
+print(train(Path({folder!r})).step)
+"""
+
+
+def test_two_processes_end_near_one(whole, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    program = PROCESS.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    processes = []
+    for rank in "01":
+        launched = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank,
+                    "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # fmt: skip
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program],
+                env=os.environ | launched,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+    for process in processes:
+        printed, errors = process.communicate(timeout=120)
+        assert (process.returncode, printed.strip()) == (0, "10"), errors
+    saved = tmp_path / "checkpoints" / "step-000000010"
+    one, two = load_checkpoint(whole[1].checkpoint), load_checkpoint(saved)
+    assert one.record == two.record
+    assert one.sha256 != two.sha256  # or there was one process only
+    for name, values in one.tensors.items():
+        torch.testing.assert_close(two.tensors[name], values, rtol=1e-4, atol=1e-5)
+    assert [line["step"] for line in logged(tmp_path)] == [3, 6, 9, 10]
+
+
+CLASSES = Labels(("left", "right"), np.array([0, 1, 0, 1, 0, 1, 1]))
+
+
+def test_a_class_conditional_network_depends_on_its_labels_and_goes_on(tmp_path):
+    unet = replace(UNET, classes=2)
+
+    def conditional(out, labels=CLASSES, **options):
+        return train_ddpm(
+            image_set(), out, unet, Diffusion(steps=100), TRAINING,
+            seed=3, labels=labels, save_every=4, **options,
+        )  # fmt: skip
+
+    whole = conditional(tmp_path / "whole")
+    conditional(tmp_path / "parts", callbacks=[Stopper(4)])
+    assert_equals((None, whole), conditional(tmp_path / "parts"))
+    assert load_checkpoint(whole.checkpoint).record["classes"] == ["left", "right"]
+    exchanged = Labels(CLASSES.names, 1 - CLASSES.codes)
+    with pytest.raises(OptionError, match="labels is"):
+        conditional(tmp_path / "whole", exchanged)
+    other = conditional(tmp_path / "other", exchanged)
+    one, two = (
+        load_checkpoint(run.checkpoint, prefix="model/class_embedding").tensors[".weight"]
+        for run in (whole, other)
+    )
+    assert not torch.equal(one, two)
+    with pytest.raises(OptionError, match="has classes 2, the labels have None"):
+        conditional(tmp_path / "none", None)
+
+
+def test_an_augmented_run_goes_on_bit_for_bit(whole, tmp_path):
+    pytest.importorskip("monai")
+    altered = train(tmp_path / "whole", augment=["rotation", "flip"])
+    stopped = train(tmp_path / "parts", augment=["flip", "rotation"], callbacks=[Stopper(4)])
+    assert stopped.step == 4
+    assert_equals((None, altered), train(tmp_path / "parts", augment=["flip", "rotation"]))
+    assert load_checkpoint(altered.checkpoint).sha256 != load_checkpoint(whole[1].checkpoint).sha256
+
+
 def test_bfloat16_stays_near_float32(whole, tmp_path):
     train(tmp_path, bfloat16=True)
     losses = [[line["loss"] for line in logged(out)] for out in (whole[0], tmp_path)]
@@ -195,7 +286,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     rgb = replace(UNET, channels=3)
     with pytest.raises(ImageMismatchError, match="prepare the images"):
         train_ddpm(image_set(), tmp_path, rgb, Diffusion(), TRAINING, seed=0)
-    with pytest.raises(OptionError, match="neither classes nor dropout"):
+    with pytest.raises(OptionError, match="knows no dropout"):
         train_ddpm(image_set(), tmp_path, replace(UNET, dropout=0.1), Diffusion(), TRAINING, seed=0)
     with pytest.raises(OptionError, match="save_every must be at least 1, not 0"):
         train(tmp_path, save_every=0)

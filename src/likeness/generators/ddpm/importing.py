@@ -309,7 +309,7 @@ def import_checkpoint(
     path
         ``modelNNNNNN.pt`` or ``ema_RATE_NNNNNN.pt``.
     folder
-        Of the checkpoint. Its tensors are named ``model/...``, its record has ``kind``, ``unet``,
+        Of the checkpoint. Its tensors are named ``model/...``, its record has ``model``, ``unet``,
         ``diffusion`` and ``imported``.
     resolution, diffusion, heads, new_attention_order
         What the file does not say. Improved-diffusion rescales times by default, guided-diffusion
@@ -333,7 +333,7 @@ def import_checkpoint(
     settings = settings_of(tensors, resolution=resolution, heads=heads)
     converted = convert(tensors, settings, new_attention_order=new_attention_order)
     record = {
-        "kind": "ddpm",
+        "model": "ddpm",
         "unet": settings.to_json(),
         "diffusion": diffusion.to_json(),
         "imported": {

@@ -117,11 +117,11 @@ _TINY: Final = DdpmPreset(
         width=32,
         blocks=1,
         multipliers=(1, 2, 2),
-        attention_sides=(16, 8),
+        attention_sides=(8,),
     ),
     diffusion=Diffusion(steps=1000),
-    training=Training(batch=64, images=300_000, learning_rate=2e-4, average=0.999),
-    parameters=1_241_537,
+    training=Training(batch=32, images=180_000, learning_rate=5e-4, average=0.999),
+    parameters=1_191_233,
     description=(
         "32 pixels, for minutes on a processor. Our own choice; guided-diffusion's 1,000 steps, "
         "and a shorter running mean of the weights, as there are fewer training steps."

@@ -3,53 +3,24 @@
 Image i of a seed has a generator of its own, on the processor, which its first noise and the noise
 of each of its steps are drawn from, in that order. So image i starts from the same noise and meets
 the same noise whatever the batches, the device and the number of images asked for.
-
-torch's generator on the processor uses 32 bits of its seed. Seeds are therefore made so that all
-images of one sample have different ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from likeness._progress import SilentTask, Task
-from likeness.errors import InputError, OptionError
+from likeness.errors import OptionError
 from likeness.generators.ddpm.schedule import network_times, scheduler_for, step_back
 from likeness.generators.ddpm.settings import Diffusion, Sampler, UNetSettings
+from likeness.generators.drawing import SEEDS, image_seed, rebatched, to_8_bit
 
-_SEEDS: Final = 2**32
-
-
-def image_seed(seed: int, index: int) -> int:
-    """Return the seed of one image, 0 to 2^32 - 1; different for all images of a sample."""
-    first = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
-    return (first + index) % _SEEDS
-
-
-def to_8_bit(images: torch.Tensor) -> NDArray[np.uint8]:
-    """Turn images from -1 to 1 into 8 bits, rounded: `loss.scaled` and this give back all levels.
-
-    guided-diffusion truncates, which takes 1 from 63 of the 256 grey levels.
-
-    Raises
-    ------
-    InputError
-        If a value is not a number.
-    """
-    if not bool(torch.isfinite(images).all()):
-        msg = (
-            "The network gives values that are not numbers, so there is no image. The checkpoint "
-            "is of a training that failed, or of another network: take an earlier one."
-        )
-        raise InputError(msg)
-    levels = images.float().cpu() * 127.5 + 127.5
-    found: NDArray[np.uint8] = levels.round().clamp(0, 255).to(torch.uint8).numpy()
-    return found
+__all__ = ["draw", "image_seed", "sample_images", "to_8_bit"]
 
 
 def sample_images(
@@ -102,7 +73,7 @@ def sample_images(
     _check(unet, seed, count, first, batch_size, labels)
     scheduler_for(sampler, diffusion)  # here rather than at the first batch: it may refuse
     groups = _groups(network, unet, diffusion, sampler, seed, first, count, labels, task)
-    return _rebatched(groups, batch_size)
+    return rebatched(groups, batch_size)
 
 
 def _groups(
@@ -169,19 +140,6 @@ def draw(
     return images
 
 
-def _rebatched(groups: Iterator[NDArray[np.uint8]], batch_size: int) -> Iterator[NDArray[np.uint8]]:
-    waiting: list[NDArray[np.uint8]] = []
-    for group in groups:
-        waiting.append(group)
-        while sum(map(len, waiting)) >= batch_size:
-            joined = np.concatenate(waiting)
-            yield joined[:batch_size]
-            waiting = [joined[batch_size:]]
-    rest = [group for group in waiting if len(group)]
-    if rest:
-        yield np.concatenate(rest)
-
-
 def _check(
     unet: UNetSettings,
     seed: int,
@@ -190,10 +148,10 @@ def _check(
     batch_size: int,
     labels: Sequence[int] | None,
 ) -> None:
-    if seed < 0 or first < 0 or count < 1 or batch_size < 1 or first + count > _SEEDS:
+    if seed < 0 or first < 0 or count < 1 or batch_size < 1 or first + count > SEEDS:
         msg = (
             "The seed and the first image are not negative, the number of images and the batch "
-            f"size at least 1, and a seed has {_SEEDS:,} images; they are {seed}, {first}, "
+            f"size at least 1, and a seed has {SEEDS:,} images; they are {seed}, {first}, "
             f"{count} and {batch_size}."
         )
         raise OptionError(msg)

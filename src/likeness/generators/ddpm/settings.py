@@ -5,53 +5,17 @@ Pure data, without torch, written to JSON beside each checkpoint and read back f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, Literal, Self
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 from likeness.errors import OptionError
+from likeness.generators.json_settings import JsonSettings
 
 SMALLEST_SIDE: Final = 32
 LARGEST_SIDE: Final = 256
 
 FEW_STEPS: Final = 250
 """The fewest steps of the ancestral sampler that an audit should be given."""
-
-
-class _Json:
-    """Frozen settings as a JSON object and back."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        values = asdict(self)  # type: ignore[call-overload]  # only dataclasses derive from this
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Build the settings from what `to_json` returned.
-
-        Raises
-        ------
-        OptionError
-            If a name is missing, unknown, or its value out of range.
-        """
-        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        if set(values) != known:
-            odd = ", ".join(sorted(set(values) ^ known))
-            msg = (
-                f"Settings of a {cls.__name__} must have exactly the names "
-                f"{', '.join(sorted(known))}; missing or unknown: {odd}."
-            )
-            raise OptionError(msg)
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in values.items()
-            }
-        )
 
 
 def default_multipliers(resolution: int) -> tuple[int, ...]:
@@ -85,7 +49,7 @@ def default_attention_sides(resolution: int, levels: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class UNetSettings(_Json):
+class UNetSettings(JsonSettings):
     """The network. The defaults are guided-diffusion's where nothing else is said.
 
     Raises
@@ -201,7 +165,7 @@ def unet_settings(
 
 
 @dataclass(frozen=True)
-class Diffusion(_Json):
+class Diffusion(JsonSettings):
     """The noise: T steps whose variances grow linearly.
 
     Raises
@@ -223,7 +187,7 @@ class Diffusion(_Json):
 
 
 @dataclass(frozen=True)
-class Training(_Json):
+class Training(JsonSettings):
     """How the network is trained.
 
     Raises
@@ -261,7 +225,7 @@ class Training(_Json):
 
 
 @dataclass(frozen=True)
-class Sampler(_Json):
+class Sampler(JsonSettings):
     """How images are drawn from noise; part of the record of every sample.
 
     Raises

@@ -2,7 +2,8 @@
 
 The images, times and noise of a step follow from the seed and the step alone, so weights, running
 mean and optimiser are the whole state. On a processor a run that was interrupted ends with the
-weights of one that was not, bit for bit.
+weights of one that was not, bit for bit. Several processes share each step; their sums are rounded
+in another order, so that they end near the weights of one process, not at them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from likeness._files import folder_lock
+from likeness._files import folder_lock, hash_of_json
 from likeness._progress import SILENT, Progress
 from likeness.datasets import ImageSet
 from likeness.errors import ImageMismatchError, InputError, OptionError
@@ -23,11 +25,15 @@ from likeness.generators.checkpoints import load_checkpoint
 from likeness.generators.ddpm.loss import NoiseLevels, draw_times, noise_loss, scaled
 from likeness.generators.ddpm.network import build_unet
 from likeness.generators.ddpm.settings import Diffusion, Training, UNetSettings
+from likeness.generators.training.augmentation import Augmentation, check_augmentations
 from likeness.generators.training.averages import WeightAverage, averaging_rate
+from likeness.generators.training.data import describe_images
 from likeness.generators.training.data_order import DataOrder, noise_seed
+from likeness.generators.training.labels import Labels
 from likeness.generators.training.outcome import CheckpointCallback, Trained
 from likeness.generators.training.run_folder import RunFolder
 from likeness.generators.training.stopping import stop_on_signals
+from likeness.generators.training.workers import Workers
 
 
 def train_ddpm(
@@ -41,6 +47,9 @@ def train_ddpm(
     device: torch.device | str = "cpu",
     bfloat16: bool = False,
     micro_batch: int | None = None,
+    gradient_checkpointing: bool = False,
+    labels: Labels | None = None,
+    augment: Sequence[str] = (),
     save_every: int = 1000,
     keep_last: int = 2,
     milestone_every: int | None = None,
@@ -50,8 +59,10 @@ def train_ddpm(
 ) -> Trained:
     """Train a network, or go on with a run of the same settings in the same folder.
 
-    A step sees ``training.batch`` images; the last one may exceed ``training.images``. SIGTERM or
-    Ctrl-C saves a checkpoint after the running step and returns.
+    A step sees ``training.batch`` images; the last one may exceed ``training.images``, the one
+    setting that may be another when a run goes on. SIGTERM or Ctrl-C saves a checkpoint after the
+    running step and returns. Under torchrun or ``accelerate launch`` the processes share each step,
+    and the first one writes, shows progress and calls the callbacks.
 
     Parameters
     ----------
@@ -60,7 +71,7 @@ def train_ddpm(
     out
         Folder of the run (`likeness.generators.training.run_folder`).
     unet, diffusion, training
-        Neither classes nor dropout are supported here.
+        Dropout is not supported here.
     seed
         Of first weights, data order, times and noise; not negative.
     device
@@ -69,6 +80,12 @@ def train_ddpm(
         Compute the network in bfloat16 where torch's autocast thinks it safe.
     micro_batch
         Images computed at once; the gradients of a batch are added up. None: the whole batch.
+    gradient_checkpointing
+        Keep less of the forward pass and compute it again: less memory, more time, same weights.
+    labels
+        Of a class-conditional network, and only of one: as many classes as it has.
+    augment
+        Names of `likeness.generators.training.augmentation`.
     save_every, keep_last, milestone_every
         Steps between checkpoints, how many recent ones stay, and multiples of which step stay
         besides.
@@ -88,10 +105,14 @@ def train_ddpm(
         If the images are not those of the network.
     InputError
         If the loss or its gradient is no longer finite; the message names the last checkpoint.
+    MissingExtraError
+        If MONAI or accelerate is needed and absent.
     LockedError, OutputError
         If another run is at work there, or the folder cannot be written.
     """
-    _check(images, unet, seed)
+    _check(images, unet, seed, labels)
+    workers = Workers(device)
+    mine = workers.share(training.batch)
     micro_batch = training.batch if micro_batch is None else micro_batch
     _check_numbers(
         micro_batch=micro_batch,
@@ -100,6 +121,7 @@ def train_ddpm(
         milestone_every=1 if milestone_every is None else milestone_every,
         log_every=log_every,
     )
+    names = check_augmentations(augment)
     about = {
         "model": "ddpm",
         "unet": unet.to_json(),
@@ -108,50 +130,76 @@ def train_ddpm(
         "seed": seed,
         "bfloat16": bfloat16,
         "micro_batch": micro_batch,
-        "images": {"fingerprint": images.fingerprint, "count": len(images)},
+        "augment": list(names),
+        "classes": None if labels is None else list(labels.names),
+        "labels": None if labels is None else hash_of_json(labels.codes.tolist()),
+        "images": describe_images(images),
     }
+    # A longer run of the same settings begins like a shorter one.
+    identity = about | {"training": {k: v for k, v in training.to_json().items() if k != "images"}}
     folder = RunFolder(out)
     steps = -(-training.images // training.batch)
-    with folder_lock(out):
-        folder.claim(about)
-        saved = folder.steps()
-        done = saved[-1] if saved else 0
+    with ExitStack() as stack:
+
+        def begin() -> int:
+            stack.enter_context(folder_lock(out))
+            folder.claim(identity)
+            return max(folder.steps(), default=0)
+
+        done = workers.by_first(begin)
         if done >= steps:
             return Trained(done, done * training.batch, folder.checkpoint(done), True, None)  # noqa: FBT003
-        state = _State(unet, training, seed, device)
-        if saved:
+        altering = _augmentation(names, images) if names else None
+        state = _State(unet, training, seed, workers.device)
+        if gradient_checkpointing:
+            state.network.enable_gradient_checkpointing()
+        if done:
             state.load(folder.checkpoint(done))
-        folder.cut_metrics(done)
+        if workers.is_first:
+            folder.cut_metrics(done)
         order = DataOrder(seed, len(images), training.batch)
-        levels = NoiseLevels(diffusion, device)
+        levels = NoiseLevels(diffusion, workers.device)
         losses: list[float] = []
         norms: list[float] = []
         since = time.perf_counter()
-        with progress.task("train", steps * training.batch) as task, stop_on_signals() as wish:
+        shown = progress if workers.is_first else SILENT
+        with shown.task("train", steps * training.batch) as task, stop_on_signals() as wish:
             task.advance(done * training.batch)
             while True:
-                pixels = torch.from_numpy(images.take(order.rows(done)))
+                rows = order.rows(done)
+                own = images.take(rows[mine])
+                if altering:
+                    own = altering.alter(own, seed, done, mine.start)
+                pixels = torch.from_numpy(own)
+                # Drawn for the whole step, so that the processes' shares are those of one process.
                 generator = torch.Generator().manual_seed(noise_seed(seed, done))
-                times = draw_times(training.batch, diffusion, generator)
-                noise = torch.randn(pixels.shape, generator=generator)
+                times = draw_times(training.batch, diffusion, generator)[mine]
+                noise = torch.randn((training.batch, *images.image_shape), generator=generator)[
+                    mine
+                ]
+                classes = None if labels is None else torch.from_numpy(labels.codes[rows[mine]])
                 loss = 0.0
                 state.optimizer.zero_grad()
-                for start in range(0, training.batch, micro_batch):
+                for start in range(0, len(pixels), micro_batch):
                     part = slice(start, start + micro_batch)
+                    known = () if classes is None else (classes[part].to(workers.device),)
                     with torch.autocast(
-                        torch.device(device).type, dtype=torch.bfloat16, enabled=bfloat16
+                        workers.device.type, dtype=torch.bfloat16, enabled=bfloat16
                     ):
                         each = noise_loss(
                             state.network,
                             levels,
                             diffusion,
-                            scaled(pixels[part].to(device)),
-                            times[part].to(device),
-                            noise[part].to(device),
+                            scaled(pixels[part].to(workers.device)),
+                            times[part].to(workers.device),
+                            noise[part].to(workers.device),
+                            *known,
                         )
                     share = each.sum() / training.batch
                     share.backward()
                     loss += share.item()
+                workers.add_up(state.gradients())
+                loss, asked = workers.total(loss, float(wish.signal is not None))
                 norm = _gradient_norm(state.network)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
                     msg = _failure(folder, done + 1, loss, norm)
@@ -164,37 +212,53 @@ def train_ddpm(
                 task.advance(training.batch)
                 if done % log_every == 0 or done == steps:
                     now = time.perf_counter()
-                    folder.log(
-                        {
-                            "step": done,
-                            "images": done * training.batch,
-                            "loss": math.fsum(losses) / len(losses),
-                            "gradient_norm": math.fsum(norms) / len(norms),
-                            "images_per_second": len(losses) * training.batch / (now - since),
-                            "over": len(losses),
-                        }
+                    values = {
+                        "step": done,
+                        "images": done * training.batch,
+                        "loss": math.fsum(losses) / len(losses),
+                        "gradient_norm": math.fsum(norms) / len(norms),
+                        "images_per_second": len(losses) * training.batch / (now - since),
+                        "over": len(losses),
+                    }
+                    if workers.is_first:
+                        folder.log(values)
+                    task.note(
+                        f"loss {values['loss']:.4f}, {values['images_per_second']:,.1f} images/s"
                     )
-                    task.note(f"loss {math.fsum(losses) / len(losses):.4f}")
                     losses, norms, since = [], [], now
-                if done % save_every == 0 or done == steps or wish.signal:
-                    path = folder.save(
-                        done,
-                        state.tensors(),
-                        {**about, "step": done, "images_seen": done * training.batch},
-                        keep_last=keep_last,
-                        milestone_every=milestone_every,
-                    )
-                    wishes = [one.on_checkpoint(done, path) for one in callbacks]
-                    stopped = wish.signal or ("callback" if any(wishes) else None)
-                    if done == steps or stopped:
-                        finished = done == steps
+                if done % save_every == 0 or done == steps or asked:
+
+                    def keep(step: int = done) -> int:
+                        path = folder.save(
+                            step,
+                            state.tensors(),
+                            {**about, "step": step, "images_seen": step * training.batch},
+                            keep_last=keep_last,
+                            milestone_every=milestone_every,
+                        )
+                        return sum(bool(one.on_checkpoint(step, path)) for one in callbacks)
+
+                    wished = workers.by_first(keep)
+                    stopped = wish.signal or ("SIGTERM" if asked else None)
+                    if stopped is None and wished:
+                        stopped = "callback"
+                    if workers.count > 1:
+                        (ended,) = workers.total(float(stopped is not None))
+                        stopped = stopped or ("SIGTERM" if ended else None)
+                    finished = done == steps
+                    if finished or stopped:
                         return Trained(
                             done,
                             done * training.batch,
-                            path,
+                            folder.checkpoint(done),
                             finished,
                             None if finished else stopped,
                         )
+
+
+def _augmentation(names: Sequence[str], images: ImageSet) -> Augmentation:
+    marked = [images.channels.index(name) for name in images.annotation_channels]
+    return Augmentation(names, marked)
 
 
 class _State:
@@ -211,6 +275,9 @@ class _State:
             betas=training.betas,
             weight_decay=training.weight_decay,
         )
+
+    def gradients(self) -> list[torch.Tensor]:
+        return [one.grad for one in self.network.parameters() if one.grad is not None]
 
     def tensors(self) -> dict[str, Any]:
         named = {f"model/{name}": one for name, one in self.network.state_dict().items()}
@@ -249,7 +316,7 @@ def _gradient_norm(network: Any) -> float:  # noqa: ANN401
     return float(torch.stack(squares).sum().sqrt())
 
 
-def _check(images: ImageSet, unet: UNetSettings, seed: int) -> None:
+def _check(images: ImageSet, unet: UNetSettings, seed: int, labels: Labels | None) -> None:
     wanted = (unet.channels, unet.resolution, unet.resolution)
     if images.image_shape != wanted or images.dtype.name != "uint8":
         msg = (
@@ -257,11 +324,15 @@ def _check(images: ImageSet, unet: UNetSettings, seed: int) -> None:
             "uint8: prepare the images for it, or choose another network."
         )
         raise ImageMismatchError(msg)
-    if unet.classes is not None or unet.dropout:
-        msg = (
-            "Training knows neither classes nor dropout; the network has "
-            f"classes {unet.classes!r} and dropout {unet.dropout!r}. Choose None and 0."
-        )
+    if unet.dropout:
+        msg = f"Training knows no dropout; the network has {unet.dropout!r}. Choose 0."
+        raise OptionError(msg)
+    known = None if labels is None else len(labels.names)
+    if unet.classes != known:
+        msg = f"The network has classes {unet.classes!r}, the labels have {known!r}: give equal."
+        raise OptionError(msg)
+    if labels is not None and len(labels.codes) != len(images):
+        msg = f"There are {len(labels.codes)} labels for {len(images)} images."
         raise OptionError(msg)
     if seed < 0:
         msg = f"The seed must not be negative; it is {seed}."

@@ -1,4 +1,4 @@
-"""StyleGAN3-t in plain PyTorch: the paper's GAN without its training loop.
+"""StyleGAN3-t in plain PyTorch: the paper's GAN, its training and its samples.
 
 In: random vectors; out: images in [-1, 1] of any number of channels, and the verdict of a
 discriminator on them. Written from the published mathematics (Karras et al. 2021, "Alias-free
@@ -13,6 +13,7 @@ low-pass filters, so that it makes no aliases. `generator` and `discriminator` a
 `loss` what they are trained by, `augmentation` what hides a small training set from the
 discriminator, and `equivariance` measures how far the network keeps its promise.
 
-This package knows neither data sets nor optimisers nor checkpoints, and nothing here is imported
-by an audit. Modules are imported by their own names, so that the plan costs no torch.
+`training` is the loop, `sampling` draws images of a seed. Neither network knows classes. Nothing
+here is imported by an audit. Modules are imported by their own names, so that the plan costs no
+torch.
 """

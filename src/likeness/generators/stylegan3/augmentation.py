@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from torch.nn import functional
 
 from likeness.errors import OptionError
+from likeness.generators.json_settings import JsonSettings
 from likeness.generators.stylegan3.filtered_activation import lower_rate, raise_rate
 from likeness.generators.stylegan3.filters import low_pass
 
@@ -101,10 +102,10 @@ class Strength:
             msg = f"p is {self.p} and cap is {self.cap}; expected 0 <= p <= cap <= 1."
             raise OptionError(msg)
 
-    def observe(self, real_logits: torch.Tensor) -> None:
-        """Note the discriminator's verdict on real images."""
-        self.sign_sum += float(real_logits.detach().sign().sum())
-        self.seen += real_logits.numel()
+    def observe(self, sign_sum: float, images: int) -> None:
+        """Note the discriminator's verdict on real images: the sum of its logits' signs."""
+        self.sign_sum += sign_sum
+        self.seen += images
 
     def adjust(self) -> float:
         """Change p by one step, up or down, and start to observe anew; to be done every 4 steps."""
@@ -116,6 +117,40 @@ class Strength:
         return self.p
 
 
+@dataclass(frozen=True)
+class Adaptive(JsonSettings):
+    """Transforms whose probability follows the discriminator (Karras et al. 2020)."""
+
+    transforms: Literal["medical", "everything"] = "medical"
+    """`MEDICAL` or `EVERYTHING`."""
+    target: float = 0.6
+    images: int = 500_000
+    cap: float = 0.8
+    """As in `Strength`."""
+
+    def __post_init__(self) -> None:
+        if self.transforms not in _NAMED:
+            msg = f"There are no transforms {self.transforms!r}, only {', '.join(_NAMED)}."
+            raise OptionError(msg)
+        if not (-1 < self.target < 1 and self.images >= 1 and 0 < self.cap <= 1):
+            msg = (
+                "The target is between -1 and 1, images at least 1 and the cap more than 0 and at "
+                f"most 1; they are {self.target!r}, {self.images!r} and {self.cap!r}."
+            )
+            raise OptionError(msg)
+
+    def chosen(self) -> Transforms:
+        """Return the transforms."""
+        return _NAMED[self.transforms]
+
+    def strength(self) -> Strength:
+        """Return the strength with which training begins: none."""
+        return Strength(target=self.target, images=self.images, cap=self.cap)
+
+
+_NAMED: Final = {"medical": MEDICAL, "everything": EVERYTHING}
+
+
 def augment(
     images: torch.Tensor,
     p: float,
@@ -123,6 +158,7 @@ def augment(
     *,
     annotations: Sequence[int] = (),
     random: torch.Generator | None = None,
+    among: tuple[int, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Transform images at random; differentiable twice with respect to them.
 
@@ -138,6 +174,9 @@ def augment(
         Channels that hold labels: moved by nearest neighbours, their values never changed.
     random
         Source of random numbers.
+    among
+        Where the images are part of a batch: of how many, and (n,) their places in it. They are
+        then transformed as within the whole batch.
 
     Returns
     -------
@@ -159,7 +198,7 @@ def augment(
     if any(not 0 <= channel < channels for channel in annotations):
         msg = f"annotations is {list(annotations)}, but the images have {channels} channels."
         raise OptionError(msg)
-    draw = _Draw(count, images, random)
+    draw = _Draw(count, images, random, among)
     flags = [k in set(annotations) for k in range(channels)]
     is_label = torch.tensor(flags, device=images.device)[:, None, None]
     matrix, is_moved = _movement(draw, p, transforms, width)
@@ -177,16 +216,23 @@ def augment(
 class _Draw:
     """Random numbers, one for each image."""
 
-    def __init__(self, count: int, like: torch.Tensor, random: torch.Generator | None) -> None:
+    def __init__(
+        self,
+        count: int,
+        like: torch.Tensor,
+        random: torch.Generator | None,
+        among: tuple[int, torch.Tensor] | None = None,
+    ) -> None:
         self.count, self.like, self.random = count, like, random
+        self._all, self._places = among or (count, torch.arange(count))
 
     def evenly(self) -> torch.Tensor:
         """Return (n,) from 0 to 1."""
-        return self._placed(torch.rand(self.count, generator=self.random, device=self._device))
+        return self._placed(torch.rand(self._all, generator=self.random, device=self._device))
 
     def normal(self) -> torch.Tensor:
         """Return (n,) standard normal."""
-        return self._placed(torch.randn(self.count, generator=self.random, device=self._device))
+        return self._placed(torch.randn(self._all, generator=self.random, device=self._device))
 
     def which(self, p: float) -> torch.Tensor:
         """Return (n,) flags, true with probability `p`."""
@@ -197,7 +243,7 @@ class _Draw:
         return self.like.device if self.random is None else self.random.device
 
     def _placed(self, values: torch.Tensor) -> torch.Tensor:
-        return values.to(self.like.device, self.like.dtype)
+        return values[self._places].to(self.like.device, self.like.dtype)
 
 
 def _movement(

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from likeness.errors import OptionError
+from likeness.generators.json_settings import JsonSettings
 
 MARGIN: Final = 10
 """Pixels around the image on every side, so that borders carry no hint of absolute position."""
@@ -28,7 +29,7 @@ KERNEL: Final = 3
 
 
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkSettings(JsonSettings):
     """Everything that decides the shapes of both networks.
 
     Raises
