@@ -144,6 +144,42 @@ VERBS = (
         ),
     ),
     Verb(
+        "train",
+        "likeness.cli.train:app",
+        "Train one of the paper's generators: `ddpm` or `stylegan3`.",
+        (
+            "likeness train ddpm sets/train --out run",
+            "likeness train ddpm sets/train --out run --test sets/test --audit-every 2000 "
+            "--stop-on-copies",
+            "likeness train stylegan3 sets/train --out run --images 200000 --dry-run",
+        ),
+        is_group=True,
+    ),
+    Verb(
+        "sample",
+        "likeness.cli.sample:sample",
+        "Draw images of a trained model as an image set, ready to be audited.",
+        (
+            "likeness sample run --num 1000 --out samples",
+            "likeness sample run --num 1000 --seed 1 --out samples --export png --layout paper",
+        ),
+    ),
+    Verb(
+        "presets",
+        "likeness.cli.presets:presets",
+        "List the named settings of the generators.",
+        ("likeness presets", "likeness presets ddpm paper-text-brats-medium"),
+    ),
+    Verb(
+        "import-checkpoint",
+        "likeness.cli.import_checkpoint:import_checkpoint",
+        "Turn a network of guided-diffusion or improved-diffusion into a checkpoint.",
+        (
+            "likeness import-checkpoint ema_0.9999_100000.pt --resolution 256 --diffusion-steps "
+            "4000 --out imported",
+        ),
+    ),
+    Verb(
         "cite",
         "likeness.cli.cite:cite",
         "Print the methods paragraph and the citation of an audit.",

@@ -50,7 +50,7 @@ def inspect(
         say(json_module.dumps(found.to_dict(), indent=2, sort_keys=True, default=str))
     else:
         say(*_describe(found))
-    if not found.accounting.used:
+    if not found.num_images:
         msg = f"0 usable images in {str(path)!r}: {found.accounting.summary()}."
         raise NoImagesError(msg)
     return SOME_LEFT_OUT if found.accounting.num_skipped else 0
