@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
-from cyclopts.config import Toml
+from cyclopts.config import Dict
 
 from likeness.cli._commands import build_app
 from likeness.cli._console import printable, remark
@@ -83,12 +83,16 @@ def _with_config(app: App, arguments: list[str]) -> list[str]:
         msg = f"--config {str(path)!r} does not exist."
         raise _usage(msg)
     try:
-        tomllib.loads(path.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"--config {str(path)!r} is not TOML: {error}."
         raise _usage(msg) from error
-    app.config = (Toml(path, use_commands_as_keys=False, must_exist=True),)
-    return arguments[:index] + arguments[index + 2 :]
+    arguments = arguments[:index] + arguments[index + 2 :]
+    # Below its verb: at the top, settings that are named like another verb (train) would be lost.
+    for word in reversed(_command_of(app, arguments).split()):
+        settings = {word: settings}
+    app.config = (Dict(settings, source=str(path.absolute())),)
+    return arguments
 
 
 def _command_of(app: App, arguments: list[str]) -> str:
