@@ -61,6 +61,14 @@ def test_a_second_call_writes_what_is_missing_only(tmp_path, file_format):
     assert paths[0].stat().st_mtime_ns == kept
 
 
+def test_files_of_another_set_are_not_mixed_with_these(tmp_path):
+    export_images(image_set(), tmp_path)
+    fewer = image_set().subset([0, 1])
+    with pytest.raises(OptionError, match="5 files that are not of this set.*'a3_flair.png'"):
+        export_images(fewer, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 15
+
+
 def test_sixteen_bits_stay(tmp_path):
     deep = (PIXELS.astype(np.uint16) * 257)[:, :1]
     paths = export_images(image_set(deep, ("grey",)), tmp_path)

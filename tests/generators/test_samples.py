@@ -56,6 +56,8 @@ def test_the_record_says_where_they_come_from_and_nothing_of_the_place(model, tm
     assert (found["model"], found["step"], found["images_seen"]) == ("ddpm", 7, 70)
     assert (found["seed"], found["weights"]) == (3, "average")
     assert found["sampler"]["steps"] == 4
+    assert found["network"] == UNET.to_json()
+    assert found["software"]["torch"] == torch.__version__
     text = (tmp_path / "out/dataset.json").read_text()
     assert "secret-name" not in text
     assert str(tmp_path) not in text

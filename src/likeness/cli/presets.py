@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from likeness.cli._console import say
@@ -48,15 +49,28 @@ def presets(
             network = preset.get("unet") or preset["network"]
             size = f"{network['channels']} x {network['resolution']} x {network['resolution']}"
             training = preset["training"]
+            counted = _parameters(which, each)
             say(
-                f"  {each:<28} {size:>13}   {training['images']:>12,} images, batch "
-                f"{training['batch']}"
+                f"  {each:<28} {size:>13} {counted:>13} parameters {training['images']:>12,} "
+                f"images, batch {training['batch']}",
+                f"      {preset.get('description') or preset.get('note')}",
             )
     say(
         "next  likeness presets KIND NAME shows one in full; likeness train KIND SET --out RUN "
         "--preset NAME fits it to your images"
     )
     return 0
+
+
+def _parameters(kind: Literal["ddpm", "stylegan3"], name: str) -> str:
+    """Return the number of trained numbers, of StyleGAN3 the generator's; - without torch."""
+    if kind == "ddpm":
+        return f"{find_preset(kind, name).parameters:,}"
+    if find_spec("torch") is None:
+        return "-"
+    from likeness.generators.stylegan3.counting import count_parameters
+
+    return f"{count_parameters(find_preset(kind, name).network)['generator']:,}"
 
 
 def _lines(values: dict[str, Any], indent: str = "") -> list[str]:

@@ -71,8 +71,8 @@ def export_images(
     Raises
     ------
     OptionError
-        If an option is unknown, the pixels are not whole numbers of at most 16 bits, or two images
-        would have the same file.
+        If an option is unknown, the pixels are not whole numbers of at most 16 bits, two images
+        would have the same file, or the folder holds other files.
     OutputError
         If it cannot be written.
     """
@@ -92,6 +92,13 @@ def export_images(
     paths = [path for row in names for path in row]
     if len(set(paths)) != len(paths):
         msg = "Two images would have the same file: their ids differ only in signs like '/'."
+        raise OptionError(msg)
+    others = sorted({path for path in folder.rglob("*") if path.is_file()} - {*paths})
+    if others:  # whoever takes the folder would take them for images of this set
+        msg = (
+            f"{str(folder)!r} holds {len(others)} files that are not of this set, for example "
+            f"{others[0].name!r}. Move them away; nothing was written."
+        )
         raise OptionError(msg)
     for parent in sorted({path.parent for path in paths}):
         make_folder(parent)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -104,7 +106,8 @@ def write_samples(
             record={
                 "kind": "samples",
                 "annotation_channels": [name for name in channels if name in levels],
-                "provenance": provenance,
+                # Versions are told, but another one may go on: what is drawn is in the settings.
+                "provenance": {**provenance, "network": _network(model), "software": _versions()},
             },
         )
         return build(out, plan, run=RunOptions(overwrite=overwrite)).image_set
@@ -136,6 +139,15 @@ def snapped(images: Images, channel: int, levels: Sequence[int]) -> None:
     ordered = np.sort(np.asarray(levels, dtype=np.int64))
     middles = (ordered[1:] + ordered[:-1]) / 2
     images[:, channel] = ordered[np.searchsorted(middles, images[:, channel], side="left")]
+
+
+def _network(model: Model) -> dict[str, Any]:
+    found: dict[str, Any] = model.record.get("unet") or model.record["network"]
+    return found
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "diffusers", "safetensors")}
 
 
 @dataclass
