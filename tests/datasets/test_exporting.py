@@ -64,7 +64,7 @@ def test_a_second_call_writes_what_is_missing_only(tmp_path, file_format):
 def test_files_of_another_set_are_not_mixed_with_these(tmp_path):
     export_images(image_set(), tmp_path)
     fewer = image_set().subset([0, 1])
-    with pytest.raises(OptionError, match="5 files that are not of this set.*'a3_flair.png'"):
+    with pytest.raises(OptionError, match=r"5 files that are not of this set.*'a3_flair.png'"):
         export_images(fewer, tmp_path)
     assert len(list(tmp_path.iterdir())) == 15
 
