@@ -92,15 +92,20 @@ def test_the_hypergeometric_bound_by_trying_all_numbers(total, data):
     possible = [
         copies
         for copies in range(found, total - audited + found + 1)
-        if sum(
+        if 20
+        * sum(
             math.comb(copies, i) * math.comb(total - copies, audited - i) for i in range(found + 1)
         )
-        / math.comb(total, audited)
-        > 0.05
+        >= math.comb(total, audited)  # whole numbers: 1/20 is no float
     ]
     bound = hypergeometric_bound(total, audited, found)
     assert bound.most == max(possible)
     assert bound.unseen == max(possible) - found
+
+
+def test_where_the_probability_is_the_limit_itself_the_larger_number_stands():
+    assert 20 * math.comb(6, 2) == math.comb(25, 2)  # 19 copies, none among 2 of 25
+    assert hypergeometric_bound(25, 2, 0).most == 19
 
 
 def test_a_whole_set_leaves_nothing_open():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from likeness.calibration._checks import checked_counts, checked_share
 
@@ -50,6 +51,10 @@ class CopyRateBound:
             f"{self.confidence:.0%} confidence; the audit finds at least {self.sensitivity:.1%} "
             "of them."
         )
+
+
+_ROUNDING: Final = 1e-9
+"""By which a computed probability may be off, as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,8 @@ def copy_rate_bound(
 def hypergeometric_bound(total: int, audited: int, found: int, alpha: float = 0.05) -> HiddenCopies:
     """Bound the number of copies in a set of which a random part was audited.
 
-    The largest number for which finding so few still has a probability above `alpha`.
+    The largest number for which finding so few still has a probability of at least `alpha`. Where
+    it is `alpha` itself, rounding must not decide: the larger number stands.
 
     Parameters
     ----------
@@ -197,7 +203,7 @@ def hypergeometric_bound(total: int, audited: int, found: int, alpha: float = 0.
     low, high = found, total - audited + found  # the number of copies is certainly within
     while low < high:
         middle = (low + high + 1) // 2
-        if hypergeom.cdf(found, total, middle, audited) > alpha:
+        if hypergeom.cdf(found, total, middle, audited) >= alpha * (1.0 - _ROUNDING):
             low = middle
         else:
             high = middle - 1
