@@ -61,5 +61,5 @@ $(VENV)/installed-demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed-test: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) --editable '.[fast,torch,generate,bench,cluster,docs,dev]'
+	$(PIP) --editable '.[fast,torch,generate,metrics,bench,cluster,docs,dev]'
 	@touch $@ $(VENV)/installed-demo

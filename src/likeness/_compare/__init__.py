@@ -1,0 +1,1 @@
+"""Any number of audits beside each other: one table, one figure."""

@@ -1,0 +1,1 @@
+"""The paper, run again: stages from images to tables and figures."""

@@ -1,0 +1,1 @@
+"""How good synthetic images are as a set: features, and distances between sets of them."""
