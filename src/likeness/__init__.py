@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         prepare_images,
         verify,
     )
+    from likeness.metrics import EvaluateOptions, Evaluation, evaluate
     from likeness.report import write_report
     from likeness.similarity import correlation, correlation_mean
 
@@ -33,12 +34,15 @@ __version__ = package_version("likeness")
 
 _WHERE = {
     "AuditOptions": "likeness._audit",
+    "EvaluateOptions": "likeness.metrics",
+    "Evaluation": "likeness.metrics",
     "Findings": "likeness._findings",
     "ImageSet": "likeness.datasets",
     "ReleasePolicy": "likeness._release",
     "audit": "likeness._audit",
     "correlation": "likeness.similarity",
     "correlation_mean": "likeness.similarity",
+    "evaluate": "likeness.metrics",
     "find_duplicates": "likeness._neighbours",
     "find_matches": "likeness._match",
     "find_resemblance": "likeness._match",
@@ -56,6 +60,8 @@ _WHERE = {
 
 __all__ = [
     "AuditOptions",
+    "EvaluateOptions",
+    "Evaluation",
     "Findings",
     "ImageSet",
     "LikenessError",
@@ -64,6 +70,7 @@ __all__ = [
     "audit",
     "correlation",
     "correlation_mean",
+    "evaluate",
     "find_duplicates",
     "find_matches",
     "find_resemblance",

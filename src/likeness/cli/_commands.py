@@ -165,6 +165,18 @@ VERBS = (
         ),
     ),
     Verb(
+        "evaluate",
+        "likeness.cli.evaluate:evaluate",
+        "Measure how close synthetic images come to real ones as a set: FID and its relatives.",
+        (
+            "likeness evaluate --real train/ --synthetic synthetic/ --test test/ --out evaluation",
+            "likeness evaluate --real train/ --synthetic synthetic/ --test test/ --inception "
+            "pt_inception-2015-12-05-6726825d.pth",
+            "likeness evaluate --real train/ --synthetic synthetic/ --onnx encoder.onnx "
+            "--onnx-size 224 --dry-run",
+        ),
+    ),
+    Verb(
         "presets",
         "likeness.cli.presets:presets",
         "List the named settings of the generators.",
@@ -177,6 +189,16 @@ VERBS = (
         (
             "likeness import-checkpoint ema_0.9999_100000.pt --resolution 256 --diffusion-steps "
             "4000 --out imported",
+        ),
+    ),
+    Verb(
+        "reproduce",
+        "likeness.cli.reproduce:reproduce",
+        "Run the paper's experiments again, to its tables and figures.",
+        (
+            "likeness reproduce tiny --out tiny",
+            "likeness reproduce small-cpu --data data --out small-cpu --dry-run",
+            "likeness reproduce table2 --configuration paper --data data --out paper",
         ),
     ),
     Verb(

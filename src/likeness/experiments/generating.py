@@ -33,7 +33,7 @@ def train_stage(configuration: Configuration, run: Run) -> Stage:
             images,
             task.folder / "run",
             device=task.device,
-            bfloat16=configuration.bfloat16,
+            bfloat16=configuration.bfloat16[run.model],
             progress=task.progress,
         )
         if not found.finished:
@@ -48,7 +48,7 @@ def train_stage(configuration: Configuration, run: Run) -> Stage:
         "training": dict(run.training),
         "images": run.images,
         "seed": run.seed,
-        "bfloat16": configuration.bfloat16,
+        "bfloat16": configuration.bfloat16[run.model],
         "snapshots": list(run.snapshots),
     }
     return Stage(f"train/{run.name}", settings, work, needs, _LIBRARIES)
@@ -94,19 +94,19 @@ def train(
     device: str,
     bfloat16: bool,
     progress: Any,  # noqa: ANN401
-    seen: int | None = None,
+    log_every: int = 50,
 ) -> Trained:
-    """Train the generator of a run, or go on with it; `seen` images instead of the run's."""
-    total = run.images if seen is None else seen
+    """Train the generator of a run, or go on with it."""
     channels, side, _ = images.image_shape
     preset: Any = find_preset(run.model, run.preset)
-    training = replace(preset.training, **run.training, images=total)
+    training = replace(preset.training, **run.training, images=run.images)
     options: dict[str, Any] = {
         "seed": run.seed,
         "device": device,
         "bfloat16": bfloat16,
         "milestone_every": _milestone(run, training.batch),
         "save_every": _milestone(run, training.batch) or 1000,
+        "log_every": log_every,
         "progress": progress,
     }
     if run.model == "ddpm":

@@ -23,9 +23,9 @@ FOLDER_NAMES: Final[dict[Collection, tuple[str, ...]]] = {
 """Names that the folder of a collection may have, in small letters."""
 
 PHANTOM_PATIENTS: Final[dict[Collection, int]] = {
-    "brats20": 12,
+    "brats20": 20,
     "brats21": 24,
-    "lgg": 12,
+    "lgg": 20,
     "cxr": 160,
 }
 

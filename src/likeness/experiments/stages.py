@@ -50,8 +50,6 @@ class Stage:
     needs: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     """Distributions whose versions change the result."""
-    seconds: Callable[[], float | None] = lambda: None
-    """Forecasts the time it takes; None: unknown."""
 
 
 @dataclass(frozen=True)

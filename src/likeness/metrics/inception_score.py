@@ -70,7 +70,7 @@ def weighted_inception_scores(logits: Floats, weights: Floats, *, seed: int) -> 
 
 def _bounded(logits: Floats) -> Floats:
     """Return logits with the largest of each image at 0 and none too far below."""
-    return np.maximum(logits - logits.max(axis=1, keepdims=True), -_LOWEST)
+    return np.asarray(np.maximum(logits - logits.max(axis=1, keepdims=True), -_LOWEST))
 
 
 def _splits(count: int, seed: int) -> list[Integers]:

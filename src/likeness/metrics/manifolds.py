@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage: do the clouds of features lie in each other's neighbourhood?
+"""Precision, recall, density, coverage: do two clouds of features lie in each other?
 
 Each image gets a ball that reaches to its k-th nearest other image of the same set.
 
@@ -12,7 +12,7 @@ All four depend on k and on the numbers of images: compare only values of equal 
 against real images of the same distribution, coverage tends to 1 - (1/2)^k for equal numbers (0.97
 for k = 5); recall and precision stay below 1.
 
-Sources: arXiv 1904.06991, arXiv 2002.09797. A ball contains its surface, as in both papers.
+Sources: arXiv 1904.06991, arXiv 2002.09797. A ball contains its surface.
 """
 
 from __future__ import annotations
@@ -83,4 +83,4 @@ def _radii(features: Floats, k: int) -> Floats:
 
 def _squared_distances(first: Floats, second: Floats) -> Floats:
     squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
-    return np.maximum(squares - 2 * (first @ second.T), 0.0)
+    return np.asarray(np.maximum(squares - 2 * (first @ second.T), 0.0))

@@ -116,7 +116,7 @@ class PrincipalComponents:
         pixels = images.take(rows).reshape(count, -1)
         with progress.task("principal components", pixels.shape[1], unit="pixels") as task:
             mean = pixels.sum(axis=0, dtype=np.float64) / count
-            variances, components = (
+            variances, components, total = (
                 _from_pixels(pixels, mean)
                 if pixels.shape[1] <= count
                 else _from_images(pixels, mean)
@@ -127,7 +127,6 @@ class PrincipalComponents:
         if num == 0:
             msg = "The real images are all equal: there are no principal components of them."
             raise InputError(msg)
-        total = float(((pixels - mean) ** 2).sum() / (count - 1)) if pixels.size < 10**8 else None
         # The sign of a component is arbitrary: its largest entry is positive.
         chosen = components[:num]
         largest = np.abs(chosen).argmax(axis=1)
@@ -137,7 +136,7 @@ class PrincipalComponents:
             "features": "principal components of the pixels of the real images",
             "components": num,
             "fitted_on_images": count,
-            "variance_explained": None if total is None else float(variances[:num].sum() / total),
+            "variance_explained": float(variances[:num].sum() / total),
             "scale": scale,
         }
         key = hash_of_json(
@@ -153,16 +152,16 @@ class PrincipalComponents:
         return FittedComponents(mean, chosen / scale, images.image_shape, record, key)
 
 
-def _from_pixels(pixels: Images, mean: Floats) -> tuple[Floats, Floats]:
-    """Return variances, largest first, and components as rows; fewer pixels than images."""
+def _from_pixels(pixels: Images, mean: Floats) -> tuple[Floats, Floats, float]:
+    """Return variances, largest first, components as rows, and the total variance."""
     numbers = pixels.astype(np.float64)
     products = numbers.T @ numbers  # whole numbers below 2^53: exact
     covariance = (products - len(pixels) * np.outer(mean, mean)) / (len(pixels) - 1)
     variances, vectors = np.linalg.eigh(covariance)
-    return variances[::-1], vectors[:, ::-1].T
+    return variances[::-1], vectors[:, ::-1].T, float(np.trace(covariance))
 
 
-def _from_images(pixels: Images, mean: Floats) -> tuple[Floats, Floats]:
+def _from_images(pixels: Images, mean: Floats) -> tuple[Floats, Floats, float]:
     """Do the same by way of the products between images, where these are fewer."""
     count = len(pixels)
     products = np.zeros((count, count))
@@ -179,7 +178,7 @@ def _from_images(pixels: Images, mean: Floats) -> tuple[Floats, Floats]:
     components = np.empty((len(variances), pixels.shape[1]))
     for columns in _blocks(pixels.shape[1]):
         components[:, columns] = weights.T @ (pixels[:, columns] - mean[columns])
-    return variances, components
+    return variances, components, float(np.trace(centred)) / (count - 1)
 
 
 def _blocks(count: int) -> list[slice]:
