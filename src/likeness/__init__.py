@@ -14,6 +14,7 @@ from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
     from likeness._audit import AuditOptions, audit
+    from likeness._compare import compare_audits, write_comparison
     from likeness._findings import Findings, findings_schema
     from likeness._match import find_matches, find_resemblance
     from likeness._neighbours import find_duplicates, measure_authenticity
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from likeness.metrics import EvaluateOptions, Evaluation, evaluate
     from likeness.report import write_report
     from likeness.similarity import correlation, correlation_mean
+    from likeness.utility import (
+        Measured,
+        Utility,
+        UtilityOptions,
+        measure_classification,
+        measure_segmentation,
+    )
 
 __version__ = package_version("likeness")
 
@@ -40,6 +48,7 @@ _WHERE = {
     "ImageSet": "likeness.datasets",
     "ReleasePolicy": "likeness._release",
     "audit": "likeness._audit",
+    "compare_audits": "likeness._compare",
     "correlation": "likeness.similarity",
     "correlation_mean": "likeness.similarity",
     "evaluate": "likeness.metrics",
@@ -55,6 +64,7 @@ _WHERE = {
     "release_images": "likeness._release",
     "verify": "likeness.datasets",
     "verify_release": "likeness._release",
+    "write_comparison": "likeness._compare",
     "write_report": "likeness.report",
 }
 
@@ -68,6 +78,7 @@ __all__ = [
     "ReleasePolicy",
     "__version__",
     "audit",
+    "compare_audits",
     "correlation",
     "correlation_mean",
     "evaluate",
@@ -83,6 +94,7 @@ __all__ = [
     "release_images",
     "verify",
     "verify_release",
+    "write_comparison",
     "write_report",
 ]
 

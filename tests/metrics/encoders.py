@@ -17,7 +17,7 @@ def write_encoder(
     four_dimensional=False,
     external=False,
 ):
-    """Write convolution, ReLU, mean over the pixels; return its kernel and its matrix of classes."""
+    """Write convolution, ReLU, mean of the pixels; return its kernel and matrix of classes."""
     rng = np.random.default_rng(channels * 100 + features)
     kernel = rng.normal(size=(features, channels, 3, 3)).astype(np.float32)
     matrix = rng.normal(size=(features, max(classes, 1))).astype(np.float32)

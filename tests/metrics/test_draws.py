@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from likeness.metrics.draws import counts_of_images, counts_of_patients, interval
+from likeness.metrics.frechet import weighted_frechet_distance
 
 
 def test_patients_are_drawn_with_all_their_images():
@@ -53,3 +54,25 @@ def test_intervals_of_a_mean_cover_it():
         found = interval(values.mean(), counts @ values / counts.sum(axis=1))
         hits += found.low <= 0 <= found.high
     assert 180 <= hits <= 199
+
+
+def test_centred_intervals_hold_the_distance_of_sets_of_that_size():
+    """And the usual percentile interval does not: draws are farther apart than the sets."""
+    rng = np.random.default_rng(2)
+    ones = np.ones(60)
+
+    def sets():
+        return rng.normal(size=(60, 16)), rng.normal(size=(60, 16)) + 0.2
+
+    expected = np.mean([weighted_frechet_distance(*sets(), ones, ones) for _ in range(300)])
+    held = plain = 0
+    for _ in range(40):
+        pair = sets()
+        counts = [counts_of_images(60, 60, rng) for _ in pair]
+        draws = [weighted_frechet_distance(*pair, *each) for each in zip(*counts, strict=True)]
+        found = interval(weighted_frechet_distance(*pair, ones, ones), np.array(draws))
+        held += found.low <= expected <= found.high
+        low, high = np.quantile(draws, (0.025, 0.975))
+        plain += low <= expected <= high
+    assert held >= 36
+    assert plain < held / 2

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from likeness.errors import ImageMismatchError, InputError
+from likeness.errors import ImageMismatchError, InputError, OptionError
 from likeness.metrics.features import Classifier, is_classifier
 from likeness.metrics.inception import KNOWN_SHA256, InceptionFeatures, prepared
 from likeness.metrics.inception_network import (
@@ -231,6 +231,12 @@ def test_features_and_logits(features, network, weights):
         features.features(np.zeros((2, 1, 8, 8), np.uint8))
 
 
+def test_a_device_that_is_not_there_is_named(weights, features):
+    with pytest.raises(OptionError, match="no device 'cuda:77' here"):
+        InceptionFeatures(weights, sha256=None, device="cuda:77")
+    assert features.record["device"] == "cpu"
+
+
 def test_another_file_than_was_expected(weights):
     with pytest.raises(InputError, match=f"SHA-256 is [0-9a-f]{{64}}, not {KNOWN_SHA256}"):
         InceptionFeatures(weights)
@@ -285,7 +291,7 @@ def test_files_that_hold_no_weights_are_refused_and_run_nothing(tmp_path, kind, 
         path.write_bytes(b"not a file of torch\n" * 100)
     else:
         torch.save(Harmful() if kind == "objects" else [torch.zeros(1)], path)
-    with pytest.raises(InputError, match="cannot be loaded as weights|holds no state dict"):
+    with pytest.raises(InputError, match=r"cannot be loaded as weights|holds no state dict"):
         InceptionFeatures(path, sha256=None)
     assert capsys.readouterr().out == ""
 

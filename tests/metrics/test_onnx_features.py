@@ -5,12 +5,12 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from tests.metrics.encoders import write_encoder
 from torch.nn import functional
 
 from likeness.errors import ImageMismatchError, InputError, OptionError
 from likeness.metrics.features import FeatureExtractor, is_classifier
 from likeness.metrics.onnx_features import OnnxFeatures, OnnxInput
-from tests.metrics.encoders import write_encoder
 
 
 def some_images(count=5, channels=1, side=12):

@@ -60,6 +60,8 @@ def test_the_key_is_of_the_images_and_the_number():
 def test_what_cannot_be_fitted_or_projected():
     with pytest.raises(InputError, match="all equal"):
         PrincipalComponents().fit(ImageSet.from_arrays(np.zeros((5, 1, 4, 4), np.uint8)))
+    with pytest.raises(InputError, match="at least two real images"):
+        PrincipalComponents().fit(ImageSet.from_arrays(some_images(1)))
     with pytest.raises(ImageMismatchError, match="8-bit images; these are uint16"):
         PrincipalComponents().fit(ImageSet.from_arrays(np.zeros((5, 1, 4, 4), np.uint16)))
     with pytest.raises(OptionError, match="at least 1 component"):

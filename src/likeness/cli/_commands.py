@@ -104,6 +104,15 @@ VERBS = (
         ("likeness report --audit audit",),
     ),
     Verb(
+        "compare",
+        "likeness.cli.compare:compare",
+        "Put any number of finished audits beside each other: one table, one figure.",
+        (
+            "likeness compare audit-ddpm audit-stylegan3 --out comparison",
+            "likeness compare a b --name 'early stop' --name 'whole training' --out comparison",
+        ),
+    ),
+    Verb(
         "release",
         "likeness.cli.release:release",
         "Hand on the synthetic images of an audit that meet a policy, and nothing else.",
@@ -175,6 +184,18 @@ VERBS = (
             "likeness evaluate --real train/ --synthetic synthetic/ --onnx encoder.onnx "
             "--onnx-size 224 --dry-run",
         ),
+    ),
+    Verb(
+        "utility",
+        "likeness.cli.utility:app",
+        "Train small networks on real, synthetic and both; test them on real patients.",
+        (
+            "likeness utility segmentation --train sets/train --synthetic samples "
+            "--test sets/test --out utility",
+            "likeness utility classification --train sets/train --synthetic samples "
+            "--test sets/test --out utility --dry-run",
+        ),
+        is_group=True,
     ),
     Verb(
         "presets",

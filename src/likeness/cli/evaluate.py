@@ -16,7 +16,7 @@ from likeness.errors import OptionError
 if TYPE_CHECKING:
     from likeness.metrics.features import FeatureExtractor, FeatureRecipe
 
-FEATURES = ("pca", "inception", "onnx", "autoencoder")
+FEATURES = ("pca", "inception", "onnx")
 SOME_LEFT_OUT = 5
 
 
@@ -30,13 +30,13 @@ def evaluate(
     components: int = 64,
     inception: Path | None = None,
     inception_sha256: str | None = None,
+    device: str = "auto",
     onnx: Path | None = None,
     onnx_size: int | None = None,
     onnx_scale: float = 1 / 255,
     onnx_mean: str = "0",
     onnx_std: str = "1",
     onnx_classes: Literal["none", "logits", "probabilities"] = "none",
-    autoencoder: Path | None = None,
     channels: str | None = None,
     annotations: Annotated[bool, Parameter(negative="")] = False,
     channel_mode: Literal["auto", "apart", "together"] = "auto",
@@ -68,14 +68,16 @@ def evaluate(
     out
         Folder for evaluation.json, and for the features, which are then not computed again.
     features
-        pca, inception, onnx, autoencoder, or several of them: pca,inception. By default those whose
-        files are given, or pca.
+        pca, inception, onnx, or several of them: pca,inception. By default those whose files are
+        given, or pca.
     components
         Principal components of the pixels that pca takes.
     inception
         The weights of the FID network, pt_inception-2015-12-05-6726825d.pth. Nothing is fetched.
     inception_sha256
         For other weights: the SHA-256 of the file, or "any".
+    device
+        That computes Inception: auto, cpu, cuda, cuda:1 and so on.
     onnx
         An encoder as an ONNX file: one input (batch, channels, rows, columns).
     onnx_size
@@ -88,8 +90,6 @@ def evaluate(
         Divided by: one number, or one per channel.
     onnx_classes
         What the second output of the encoder holds, for the inception score.
-    autoencoder
-        Folder of an autoencoder that was trained on the real images.
     channels
         To evaluate, as in t1,flair; by default all but annotations.
     annotations
@@ -146,7 +146,7 @@ def evaluate(
                 "replace it."
             )
             raise OptionError(msg)
-    wanted = _wanted(features, {"inception": inception, "onnx": onnx, "autoencoder": autoencoder})
+    wanted = _wanted(features, {"inception": inception, "onnx": onnx})
     extractors: list[FeatureExtractor | FeatureRecipe] = []
     for name in wanted:
         if name == "pca":
@@ -154,7 +154,7 @@ def evaluate(
 
             extractors.append(PrincipalComponents(components=components))
         elif name == "inception" and inception is not None:
-            extractors.append(_inception(inception, inception_sha256))
+            extractors.append(_inception(inception, inception_sha256, device))
         elif name == "onnx" and onnx is not None:
             from likeness.metrics.onnx_features import OnnxFeatures, OnnxInput
 
@@ -227,12 +227,11 @@ def _wanted(features: str | None, files: dict[str, Path | None]) -> list[str]:
     return list(named)
 
 
-def _inception(weights: Path, sha256: str | None) -> FeatureExtractor:
+def _inception(weights: Path, sha256: str | None, device: str) -> FeatureExtractor:
     from likeness.metrics.inception import KNOWN_SHA256, InceptionFeatures
 
-    if sha256 is None:
-        return InceptionFeatures(weights, sha256=KNOWN_SHA256)
-    return InceptionFeatures(weights, sha256=None if sha256 == "any" else sha256)
+    expected = KNOWN_SHA256 if sha256 is None else None if sha256 == "any" else sha256
+    return InceptionFeatures(weights, sha256=expected, device=device)
 
 
 def _numbers(text: str, flag: str) -> tuple[float, ...]:

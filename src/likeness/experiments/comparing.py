@@ -13,7 +13,7 @@ from likeness.datasets import ImageSet
 from likeness.datasets.phantoms.planted import add_noise
 from likeness.experiments.configurations import Configuration, Data, Run
 from likeness.experiments.images import held_out_images, training_images
-from likeness.experiments.memorization import memorization
+from likeness.calibration.memorization import memorization
 from likeness.experiments.sharpness import blur_like
 from likeness.experiments.stages import Stage, Task
 from likeness.search import SearchOptions, search

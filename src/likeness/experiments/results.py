@@ -13,7 +13,7 @@ import numpy as np
 from likeness.experiments.comparing import read_lists, values
 from likeness.experiments.configurations import Configuration, Run
 from likeness.experiments.judging import EVALUATION, VERDICT
-from likeness.experiments.memorization import Draws, Memorization, memorization
+from likeness.calibration.memorization import Draws, Memorization, memorization
 from likeness.types import Floats
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from likeness.experiments.configurations import MODEL_NAMES
-from likeness.experiments.memorization import Draws, Estimate, Memorization, difference
+from likeness.calibration.memorization import Draws, Estimate, Memorization, difference
 from likeness.experiments.results import Results, RunResult
 
 Answer = Literal["supported", "contradicted", "undecided"]

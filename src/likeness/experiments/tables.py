@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from likeness.experiments.configurations import MODEL_NAMES, Model, Size
-from likeness.experiments.memorization import Estimate
+from likeness.calibration.memorization import Estimate
 from likeness.experiments.paper_values import TABLE_2, TABLE_3
 from likeness.experiments.results import Results, RunResult
 from likeness.experiments.rules import FINDINGS, Comparison, conclude

@@ -7,7 +7,7 @@ sizes and intervals (`Evaluation`).
                channels    inception        (n, d) float64      frechet            value, interval,
                apart or    onnx_features    logits of a         kernel_distance    sample sizes,
                together    principal_...    classifier          manifolds          warnings
-                           autoencoder                          inception_score
+                           or your own                          inception_score
                                                                 x draws of the bootstrap
 
 `features` says what an extractor must promise; any object that does may be passed to `evaluate`.

@@ -21,7 +21,7 @@ import numpy as np
 
 from likeness._files import hash_of_json, sha256_of_file
 from likeness._versions import package_version
-from likeness.errors import ImageMismatchError, InputError
+from likeness.errors import ImageMismatchError, InputError, OptionError
 from likeness.metrics._extra import need_extra
 from likeness.types import Floats, Images
 
@@ -43,11 +43,16 @@ class InceptionFeatures:
         Path of the state dict.
     sha256
         That the file must have; None to take any and record it.
+    device
+        To compute on, as torch names it; ``auto`` is a GPU of CUDA, else the processor. On a GPU
+        in full precision too (not run on one so far).
 
     Raises
     ------
     MissingExtraError
         If torch is absent.
+    OptionError
+        If there is no such device.
     InputError
         If the file is absent, is another one, or does not fit the network.
     """
@@ -58,8 +63,11 @@ class InceptionFeatures:
     num_classes = 1008
     together = 16
 
-    def __init__(self, weights: Path | str, *, sha256: str | None = KNOWN_SHA256) -> None:
+    def __init__(
+        self, weights: Path | str, *, sha256: str | None = KNOWN_SHA256, device: str = "cpu"
+    ) -> None:
         need_extra("torch")
+        self._device = _device_named(device)
         path = Path(weights)
         if not path.is_file():
             msg = (
@@ -74,7 +82,7 @@ class InceptionFeatures:
                 f"{sha256.lower()}. For other weights name their hash (--inception-sha256)."
             )
             raise InputError(msg)
-        self._network = _loaded(path)
+        self._network = _loaded(path).to(self._device)
         self.record: dict[str, Any] = {
             "features": "Inception v3 of FID, 2,048 features after the last average",
             "weights_sha256": found,
@@ -82,6 +90,7 @@ class InceptionFeatures:
             "resized_to": 299,
             "resize": "linear, TensorFlow 1",
             "scaled": "(x - 128) / 128",
+            "device": self._device.type,
         }
         self.key = hash_of_json(
             {
@@ -90,6 +99,7 @@ class InceptionFeatures:
                 "weights": found,
                 "torch": package_version("torch"),
                 "together": self.together,
+                "device": self._device.type,
             }
         )
 
@@ -107,10 +117,11 @@ class InceptionFeatures:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 3:
             msg = f"Inception takes 8-bit images (n, 3, H, W), not {images.shape} {images.dtype}."
             raise ImageMismatchError(msg)
-        with torch.inference_mode():
-            features = self._network(prepared(images))
-            logits = features @ self._network.fc.weight.T
-        return features.double().numpy(), logits.double().numpy()
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            features = self._network(prepared(images).to(self._device))
+            logits = features.double() @ self._network.fc.weight.double().T
+        return features.double().cpu().numpy(), logits.cpu().numpy()
 
 
 def prepared(images: Images) -> torch.Tensor:
@@ -136,6 +147,18 @@ def _interpolation(given: int, wanted: int) -> np.ndarray[Any, np.dtype[np.float
         matrix[row, below] += 1 - (place - below)
         matrix[row, above] += place - below
     return matrix
+
+
+def _device_named(name: str) -> torch.device:
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        msg = f"There is no device {name!r} here ({str(error).splitlines()[0]}): choose cpu."
+        raise OptionError(msg) from error
 
 
 def _loaded(path: Path) -> Any:  # noqa: ANN401 - a torch module

@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 
 from likeness._files import hash_of_json
-from likeness._progress import SILENT, Progress
+from likeness._progress import SILENT, Progress, Task
+from likeness._versions import package_version
 from likeness.datasets.image_set import ImageSet
 from likeness.errors import ImageMismatchError, InputError, OptionError
 from likeness.types import Floats, Images
@@ -111,17 +112,16 @@ class PrincipalComponents:
         if images.dtype != np.uint8:
             msg = f"Principal components need 8-bit images; these are {images.dtype}."
             raise ImageMismatchError(msg)
+        if len(images) < 2:
+            msg = "Principal components need at least two real images; there is one."
+            raise InputError(msg)
         count = min(len(images), self.fit_images)
         rows = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
         pixels = images.take(rows).reshape(count, -1)
         with progress.task("principal components", pixels.shape[1], unit="pixels") as task:
             mean = pixels.sum(axis=0, dtype=np.float64) / count
-            variances, components, total = (
-                _from_pixels(pixels, mean)
-                if pixels.shape[1] <= count
-                else _from_images(pixels, mean)
-            )
-            task.advance(pixels.shape[1])
+            fit = _from_pixels if pixels.shape[1] <= count else _from_images
+            variances, components, total = fit(pixels, mean, self.components, task)
         used = variances > _SMALLEST * variances[0] if len(variances) and variances[0] > 0 else []
         num = min(self.components, int(np.sum(used)))
         if num == 0:
@@ -143,6 +143,8 @@ class PrincipalComponents:
             {
                 "kind": self.name,
                 "version": _VERSION,
+                "numpy": package_version("numpy"),
+                "scipy": package_version("scipy"),
                 "components": self.components,
                 "rows": rows.tolist(),
                 "images": images.fingerprint,
@@ -152,33 +154,47 @@ class PrincipalComponents:
         return FittedComponents(mean, chosen / scale, images.image_shape, record, key)
 
 
-def _from_pixels(pixels: Images, mean: Floats) -> tuple[Floats, Floats, float]:
+def _from_pixels(
+    pixels: Images, mean: Floats, most: int, task: Task
+) -> tuple[Floats, Floats, float]:
     """Return variances, largest first, components as rows, and the total variance."""
     numbers = pixels.astype(np.float64)
     products = numbers.T @ numbers  # whole numbers below 2^53: exact
     covariance = (products - len(pixels) * np.outer(mean, mean)) / (len(pixels) - 1)
-    variances, vectors = np.linalg.eigh(covariance)
-    return variances[::-1], vectors[:, ::-1].T, float(np.trace(covariance))
+    variances, vectors = _largest(covariance, most)
+    task.advance(pixels.shape[1])
+    return variances, vectors.T, float(np.trace(covariance))
 
 
-def _from_images(pixels: Images, mean: Floats) -> tuple[Floats, Floats, float]:
+def _from_images(
+    pixels: Images, mean: Floats, most: int, task: Task
+) -> tuple[Floats, Floats, float]:
     """Do the same by way of the products between images, where these are fewer."""
     count = len(pixels)
     products = np.zeros((count, count))
     for columns in _blocks(pixels.shape[1]):
         numbers = pixels[:, columns].astype(np.float64)
         products += numbers @ numbers.T
+        task.advance(numbers.shape[1])
     means = products.mean(axis=0)
-    centred = products - means - means[:, None] + means.mean()
-    variances, vectors = np.linalg.eigh(centred / (count - 1))
-    variances, vectors = variances[::-1], vectors[:, ::-1]
+    centred = (products - means - means[:, None] + means.mean()) / (count - 1)
+    variances, vectors = _largest(centred, most)
     kept = variances > _SMALLEST * max(variances[0], 1e-300)
     variances, vectors = variances[kept], vectors[:, kept]
     weights = vectors / np.sqrt(variances * (count - 1))
     components = np.empty((len(variances), pixels.shape[1]))
     for columns in _blocks(pixels.shape[1]):
         components[:, columns] = weights.T @ (pixels[:, columns] - mean[columns])
-    return variances, components, float(np.trace(centred)) / (count - 1)
+    return variances, components, float(np.trace(centred))
+
+
+def _largest(matrix: Floats, most: int) -> tuple[Floats, Floats]:
+    """Return the largest eigenvalues, in falling order, and their vectors as columns."""
+    from scipy.linalg import eigh
+
+    size = len(matrix)
+    values, vectors = eigh(matrix, subset_by_index=(max(size - most, 0), size - 1))
+    return values[::-1], vectors[:, ::-1]
 
 
 def _blocks(count: int) -> list[slice]:

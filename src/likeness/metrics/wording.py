@@ -77,5 +77,7 @@ def _cell(one: Measurement | None) -> str:
 
 
 def _number(value: float) -> str:
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     decimals = 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 4
     return f"{value:.{decimals}f}"

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from likeness.calibration.bounds import clopper_pearson
 from likeness.errors import InputError
 from likeness.types import Floats
 
@@ -54,7 +55,8 @@ class Memorization:
     auc: Estimate
     """Share of pairs in which the synthetic image is higher than the held-out one, ties half."""
     above: Estimate
-    """Share of synthetic images above the 99th percentile of the held-out ones."""
+    """Share of synthetic images above the 99th percentile of the held-out ones. Its interval is the
+    wider of the bootstrap's and that of Clopper and Pearson."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -93,9 +95,9 @@ def memorization(
     InputError
         If a list is empty, or holds what is no number.
     """
-    for name, values in (("synthetic", synthetic), ("held-out", held_out)):
+    for side, values in (("synthetic", synthetic), ("held-out", held_out)):
         if not len(values) or not np.isfinite(values).all():
-            msg = f"The {name} images have no correlations, or some that are no numbers."
+            msg = f"The {side} images have no correlations, or some that are no numbers."
             raise InputError(msg)
     codes = np.unique(patients, return_inverse=True)[1]
     order = np.argsort(held_out, kind="stable")
@@ -122,7 +124,7 @@ def memorization(
         baseline=_estimate(whole[1], baseline),
         gap=_estimate(whole[0] - whole[1], mean - baseline),
         auc=_estimate(whole[2], auc),
-        above=_estimate(whole[3], above),
+        above=_share(whole[3], above, len(synthetic)),
     )
     return found, Draws(mean, baseline, auc, above)
 
@@ -152,6 +154,16 @@ def _numbers(
         auc,
         float((synthetic > ordered[place]).mean()),
     )
+
+
+def _share(value: float, draws: Floats, count: int) -> Estimate:
+    """Return a share with the wider of the bootstrap's interval and the exact one of its count.
+
+    Of a share near 0 or 1 the draws alone have no spread.
+    """
+    drawn = _estimate(value, draws)
+    exact = clopper_pearson(round(value * count), count, CONFIDENCE)
+    return Estimate(value, min(drawn.low, exact.low), max(drawn.high, exact.high))
 
 
 def _estimate(value: float, draws: Floats) -> Estimate:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from likeness.errors import InputError
-from likeness.experiments.memorization import difference, memorization
+from likeness.calibration.memorization import difference, memorization
 
 
 def slow_auc(synthetic, held_out):
@@ -70,9 +70,7 @@ def test_a_difference_beside_the_same_patients_is_paired():
     second = memorization(rng.normal(0.71, 0.03, 500), held_out, patients, name="second")
     found = difference(*first, *second)
     assert found.value == pytest.approx(first[0].auc.value - second[0].auc.value)
-    apart = np.hypot(
-        first[0].auc.high - first[0].auc.low, second[0].auc.high - second[0].auc.low
-    )
+    apart = np.hypot(first[0].auc.high - first[0].auc.low, second[0].auc.high - second[0].auc.low)
     assert found.high - found.low < apart  # what the patients share cancels
 
 
