@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from likeness.report import write_report
     from likeness.similarity import correlation, correlation_mean
     from likeness.utility import (
-        Measured,
         Utility,
         UtilityOptions,
         measure_classification,
@@ -47,6 +46,8 @@ _WHERE = {
     "Findings": "likeness._findings",
     "ImageSet": "likeness.datasets",
     "ReleasePolicy": "likeness._release",
+    "Utility": "likeness.utility",
+    "UtilityOptions": "likeness.utility",
     "audit": "likeness._audit",
     "compare_audits": "likeness._compare",
     "correlation": "likeness.similarity",
@@ -58,6 +59,8 @@ _WHERE = {
     "findings_schema": "likeness._findings",
     "inspect_path": "likeness.datasets",
     "measure_authenticity": "likeness._neighbours",
+    "measure_classification": "likeness.utility",
+    "measure_segmentation": "likeness.utility",
     "prepare_brats": "likeness.datasets",
     "prepare_chest_xray": "likeness.datasets",
     "prepare_images": "likeness.datasets",
@@ -76,6 +79,8 @@ __all__ = [
     "ImageSet",
     "LikenessError",
     "ReleasePolicy",
+    "Utility",
+    "UtilityOptions",
     "__version__",
     "audit",
     "compare_audits",
@@ -88,6 +93,8 @@ __all__ = [
     "findings_schema",
     "inspect_path",
     "measure_authenticity",
+    "measure_classification",
+    "measure_segmentation",
     "prepare_brats",
     "prepare_chest_xray",
     "prepare_images",

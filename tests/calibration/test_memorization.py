@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from likeness.errors import InputError
 from likeness.calibration.memorization import difference, memorization
+from likeness.errors import InputError
 
 
 def slow_auc(synthetic, held_out):
@@ -78,3 +78,12 @@ def test_a_difference_beside_the_same_patients_is_paired():
 def test_lists_without_numbers_are_refused(synthetic):
     with pytest.raises(InputError, match="synthetic images"):
         memorization(np.asarray(synthetic), np.array([0.1, 0.2]), np.array([0, 1]))
+
+
+def test_each_name_has_draws_of_its_own_and_the_patients_are_shared():
+    rng = np.random.default_rng(2)
+    lists = rng.uniform(0.5, 1, 60), rng.uniform(0.4, 0.9, 60), np.arange(60) // 2
+    first, again, other = (memorization(*lists, name=name)[1] for name in ("a", "a", "b"))
+    assert (first.mean == again.mean).all()
+    assert (first.mean != other.mean).any()
+    assert (first.baseline == other.baseline).all()

@@ -100,7 +100,7 @@ def test_many_audits_stand_in_several_tables_in_a_terminal():
     assert max(map(len, lines)) <= 120
     assert sum(line.startswith("verdict") for line in lines) == 3
     values = [
-        v for line in lines if line.startswith("AUC") for v in re.findall(r"(0\.\d00) ", line)
+        v for line in lines if line.startswith("AUC") for v in re.findall(r"(0\.\d00) \(", line)
     ]
     assert values == [f"0.{k}00" for k in range(7)]
     assert any("engine: x | y" in line for line in lines)

@@ -163,13 +163,21 @@ def test_neighbours_come_from_the_volume_else_from_the_matches(matches, kind, ot
     training = volume_set()
     row = pair_row("a", images(1, 2)[0], training, matches, 0.5)
     assert row.kind == kind
-    assert row.compared == (0,)
+    assert row.compared == (0, 1)
     np.testing.assert_array_equal(row.training, training.read(matches[0], matches[0] + 1)[0])
     for shown, place in zip(row.others, others, strict=True):
         if place is None:
             assert shown is None
         else:
             np.testing.assert_array_equal(shown, training.read(place, place + 1)[0])
+
+
+@pytest.mark.parametrize(
+    ("annotations", "compared"), [(("seg",), (0,)), (("flair", "seg"), (0, 1))]
+)
+def test_annotations_are_not_compared(monkeypatch, annotations, compared):
+    monkeypatch.setattr(ImageSet, "annotation_channels", annotations)
+    assert pair_row("a", images(1, 2)[0], volume_set(), [1], 0.5).compared == compared
 
 
 def test_distributions_are_densities_with_means_and_numbers():

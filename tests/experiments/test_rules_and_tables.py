@@ -7,8 +7,8 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from likeness.experiments.configurations import Run, find_configuration
 from likeness.calibration.memorization import memorization
+from likeness.experiments.configurations import Run, find_configuration
 from likeness.experiments.paper_values import TABLE_2, TABLE_3
 from likeness.experiments.results import Control, Curve, Results, RunResult
 from likeness.experiments.rules import compare_all, conclude

@@ -146,11 +146,9 @@ def pair_row(
     )
     first, second = (None if place is None else training.take([place])[0] for place in places)
     if compared is None:
-        compared = [
-            position
-            for position, name in enumerate(training.channels)
-            if name not in training.annotation_channels
-        ]
+        names = training.channels
+        compared = [k for k, name in enumerate(names) if name not in training.annotation_channels]
+        compared = compared or range(len(names))
     return PairRow(
         label, synthetic, training.take([best])[0], float(r), training.channels, tuple(compared),
         (first, second), "slices" if in_volume else "matches",
