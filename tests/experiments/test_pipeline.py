@@ -28,6 +28,7 @@ SHORT = Configuration(
     ),
     samples=6,
     snapshot_samples=4,
+    sampler="ancestral",
     sampler_steps=3,
     bfloat16={"ddpm": False, "stylegan3": False},
     limits=("Nothing can be seen in it.",),

@@ -150,3 +150,11 @@ def test_the_papers_numbers_are_complete():
     for (data, model), row in TABLE_2.items():
         if (data, model, "medium") in TABLE_3:
             assert TABLE_3[data, model, "medium"] == row.correlation
+
+
+def test_a_configuration_that_is_too_short_answers_nothing(results):
+    short = replace(results, configuration=replace(SMALL, decides=False))
+    text = findings_table(short, compare_all(short)).to_markdown()
+    assert "**trained too short to tell**" in text
+    for answer in ("supported |", "**supported**", "contradicted |"):
+        assert answer not in text

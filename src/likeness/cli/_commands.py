@@ -213,6 +213,25 @@ VERBS = (
         ),
     ),
     Verb(
+        "autoencoder",
+        "likeness.cli.autoencoder:autoencoder",
+        "Train an autoencoder, for features that see flipped, turned and bent copies.",
+        (
+            "likeness autoencoder sets/train --out autoencoder",
+            "likeness autoencoder sets/train --out autoencoder --features 128 --dry-run",
+        ),
+    ),
+    Verb(
+        "measures",
+        "likeness.cli.measures:measures",
+        "Compare small sets by structural similarity, mutual information and others.",
+        (
+            "likeness measures --queries samples --references sets/train --out measures.parquet",
+            "likeness measures --queries samples --references sets/train --measure "
+            "ssim,autoencoder:autoencoder --out measures.parquet --dry-run",
+        ),
+    ),
+    Verb(
         "reproduce",
         "likeness.cli.reproduce:reproduce",
         "Run the paper's experiments again, to its tables and figures.",

@@ -12,11 +12,12 @@ from likeness._files import is_inside
 from likeness.cli._console import say
 from likeness.cli._options import Output, names_from, share_from
 from likeness.errors import OptionError
+from likeness.metrics._extra import need_extra
 
 if TYPE_CHECKING:
     from likeness.metrics.features import FeatureExtractor, FeatureRecipe
 
-FEATURES = ("pca", "inception", "onnx")
+FEATURES = ("pca", "inception", "onnx", "autoencoder")
 SOME_LEFT_OUT = 5
 
 
@@ -31,6 +32,7 @@ def evaluate(
     inception: Path | None = None,
     inception_sha256: str | None = None,
     device: str = "auto",
+    autoencoder: Path | None = None,
     onnx: Path | None = None,
     onnx_size: int | None = None,
     onnx_scale: float = 1 / 255,
@@ -68,8 +70,8 @@ def evaluate(
     out
         Folder for evaluation.json, and for the features, which are then not computed again.
     features
-        pca, inception, onnx, or several of them: pca,inception. By default those whose files are
-        given, or pca.
+        pca, inception, autoencoder, onnx, or several of them: pca,inception. By default those whose
+        files are given, or pca.
     components
         Principal components of the pixels that pca takes.
     inception
@@ -77,7 +79,9 @@ def evaluate(
     inception_sha256
         For other weights: the SHA-256 of the file, or "any".
     device
-        That computes Inception: auto, cpu, cuda, cuda:1 and so on.
+        That computes Inception and the autoencoder: auto, cpu, cuda, cuda:1 and so on.
+    autoencoder
+        Folder that `likeness autoencoder` wrote.
     onnx
         An encoder as an ONNX file: one input (batch, channels, rows, columns).
     onnx_size
@@ -146,7 +150,7 @@ def evaluate(
                 "replace it."
             )
             raise OptionError(msg)
-    wanted = _wanted(features, {"inception": inception, "onnx": onnx})
+    wanted = _wanted(features, {"inception": inception, "onnx": onnx, "autoencoder": autoencoder})
     extractors: list[FeatureExtractor | FeatureRecipe] = []
     for name in wanted:
         if name == "pca":
@@ -155,6 +159,10 @@ def evaluate(
             extractors.append(PrincipalComponents(components=components))
         elif name == "inception" and inception is not None:
             extractors.append(_inception(inception, inception_sha256, device))
+        elif name == "autoencoder" and autoencoder is not None:
+            from likeness.metrics.autoencoder import open_autoencoder
+
+            extractors.append(open_autoencoder(autoencoder, device=_device(device)))
         elif name == "onnx" and onnx is not None:
             from likeness.metrics.onnx_features import OnnxFeatures, OnnxInput
 
@@ -232,6 +240,15 @@ def _inception(weights: Path, sha256: str | None, device: str) -> FeatureExtract
 
     expected = KNOWN_SHA256 if sha256 is None else None if sha256 == "any" else sha256
     return InceptionFeatures(weights, sha256=expected, device=device)
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    need_extra("torch")
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _numbers(text: str, flag: str) -> tuple[float, ...]:

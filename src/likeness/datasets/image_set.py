@@ -17,6 +17,7 @@ from likeness._files import hash_of_json
 from likeness.datasets._arrays import checked_images, column, numbered
 from likeness.datasets._store import ArrayStore, PixelStore, Stored
 from likeness.datasets._table import ImageTable, code_patients, pixel_hash
+from likeness.datasets.sequences import ANNOTATIONS
 from likeness.errors import NoImagesError, OptionError
 
 if TYPE_CHECKING:
@@ -170,8 +171,11 @@ class ImageSet:
 
     @property
     def annotation_channels(self) -> tuple[str, ...]:
-        """Those channels that hold annotations (labels), not intensities."""
-        marked = self._record.get("annotation_channels", [])
+        """Those channels that hold annotations (labels), not intensities.
+
+        A prepared set says which; of other sets those that are named like one (``seg``).
+        """
+        marked = self._record.get("annotation_channels", ANNOTATIONS)
         return tuple(name for name in self._channels if name in marked)
 
     @property

@@ -9,11 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from likeness._files import sha256_of_file, write_json
+from likeness.calibration.memorization import memorization
 from likeness.datasets import ImageSet
 from likeness.datasets.phantoms.planted import add_noise
 from likeness.experiments.configurations import Configuration, Data, Run
 from likeness.experiments.images import held_out_images, training_images
-from likeness.calibration.memorization import memorization
 from likeness.experiments.sharpness import blur_like
 from likeness.experiments.stages import Stage, Task
 from likeness.search import SearchOptions, search

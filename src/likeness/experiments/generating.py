@@ -64,7 +64,15 @@ def sample_stage(configuration: Configuration, run: Run, seen: int | None = None
         from likeness.generators.samples import write_samples
 
         checkpoint = checkpoint_at(task.needed[f"train/{run.name}"] / "run", run, seen)
-        sampler = Sampler(steps=configuration.sampler_steps) if run.model == "ddpm" else None
+        sampler = (
+            Sampler(
+                kind=configuration.sampler,
+                steps=configuration.sampler_steps,
+                eta=1.0 if configuration.sampler == "ddim" else 0.0,
+            )
+            if run.model == "ddpm"
+            else None
+        )
         model = open_model(checkpoint, device=task.device, sampler=sampler)
         made = write_samples(
             model,
@@ -79,7 +87,9 @@ def sample_stage(configuration: Configuration, run: Run, seen: int | None = None
     settings = {
         "number": number,
         "seed": _SAMPLE_SEED,
-        "steps": configuration.sampler_steps if run.model == "ddpm" else None,
+        "sampler": (
+            [configuration.sampler, configuration.sampler_steps] if run.model == "ddpm" else None
+        ),
         "seen": seen,
     }
     name = run.name if seen is None else f"{run.name}-at-{seen}"

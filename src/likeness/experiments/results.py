@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from likeness.calibration.memorization import Draws, Memorization, memorization
 from likeness.experiments.comparing import read_lists, values
 from likeness.experiments.configurations import Configuration, Run
 from likeness.experiments.judging import EVALUATION, VERDICT
-from likeness.calibration.memorization import Draws, Memorization, memorization
 from likeness.types import Floats
 
 

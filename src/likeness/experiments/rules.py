@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from likeness.experiments.configurations import MODEL_NAMES
 from likeness.calibration.memorization import Draws, Estimate, Memorization, difference
+from likeness.experiments.configurations import MODEL_NAMES
 from likeness.experiments.results import Results, RunResult
 
 Answer = Literal["supported", "contradicted", "undecided"]

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from likeness.experiments.configurations import MODEL_NAMES, Model, Size
 from likeness.calibration.memorization import Estimate
+from likeness.experiments.configurations import MODEL_NAMES, Model, Size
 from likeness.experiments.paper_values import TABLE_2, TABLE_3
 from likeness.experiments.results import Results, RunResult
 from likeness.experiments.rules import FINDINGS, Comparison, conclude
 
 ABSENT: Final = "not run"
 NOT_PRINTED: Final = "-"
+TOO_SHORT: Final = "trained too short to tell"
 _MODELS: Final[tuple[Model, ...]] = ("ddpm", "stylegan3")
 _SIZES: Final[tuple[Size, ...]] = ("small", "medium", "large")
 
@@ -124,10 +125,12 @@ def findings_table(results: Results, comparisons: Sequence[Comparison]) -> Table
     rows = []
     for code, sentence in FINDINGS.items():
         own = [one for one in comparisons if one.finding == code]
-        together = conclude(list(comparisons), code)
+        together: str = conclude(list(comparisons), code)
+        if not results.configuration.decides and together != ABSENT:
+            together = TOO_SHORT
         rows.append((code, sentence, "", "", "", "", f"**{together}**"))
         for one in own:
-            answer = one.answer
+            answer = one.answer if results.configuration.decides else TOO_SHORT
             quality = {True: "; confounded with quality", False: "", None: ""}[one.confounded]
             rows.append(
                 (code, "", one.first, one.second, one.basis, str(one.difference), answer + quality)
@@ -184,7 +187,7 @@ def _notes(results: Results) -> list[str]:
     notes = [
         f"Configuration {configuration.name}: {configuration.resolution} x "
         f"{configuration.resolution} pixels, {configuration.samples} synthetic images per model, "
-        f"{configuration.sampler_steps} ancestral sampling steps.",
+        f"{configuration.sampler_steps} sampling steps ({configuration.sampler}).",
         "Highest r: mean over images of the highest Pearson correlation with any training image, "
         "all image channels together, annotation left out. Held-out images: the same for images of "
         "patients that no generator saw, among the same training images. Intervals: 95 %, "
