@@ -57,14 +57,12 @@ def autoencoder(
         Try a few steps and forecast the time; write nothing to --out.
     """
     from likeness.datasets import ImageSet
-    from likeness.metrics._extra import need_extra
+    from likeness.metrics._extra import chosen_device, need_extra
     from likeness.metrics.autoencoder import Autoencoding, train_autoencoder
 
     settings = Autoencoding(features, steps, width, seed)
     need_extra("torch", "safetensors")
-    import torch
-
-    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    chosen = chosen_device(device)
     images = ImageSet.open(train_set)
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="likeness-autoencoder-") as name:

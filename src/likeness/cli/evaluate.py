@@ -12,7 +12,6 @@ from likeness._files import is_inside
 from likeness.cli._console import say
 from likeness.cli._options import Output, names_from, share_from
 from likeness.errors import OptionError
-from likeness.metrics._extra import need_extra
 
 if TYPE_CHECKING:
     from likeness.metrics.features import FeatureExtractor, FeatureRecipe
@@ -160,9 +159,10 @@ def evaluate(
         elif name == "inception" and inception is not None:
             extractors.append(_inception(inception, inception_sha256, device))
         elif name == "autoencoder" and autoencoder is not None:
+            from likeness.metrics._extra import chosen_device
             from likeness.metrics.autoencoder import open_autoencoder
 
-            extractors.append(open_autoencoder(autoencoder, device=_device(device)))
+            extractors.append(open_autoencoder(autoencoder, device=chosen_device(device)))
         elif name == "onnx" and onnx is not None:
             from likeness.metrics.onnx_features import OnnxFeatures, OnnxInput
 
@@ -240,15 +240,6 @@ def _inception(weights: Path, sha256: str | None, device: str) -> FeatureExtract
 
     expected = KNOWN_SHA256 if sha256 is None else None if sha256 == "any" else sha256
     return InceptionFeatures(weights, sha256=expected, device=device)
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    need_extra("torch")
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _numbers(text: str, flag: str) -> tuple[float, ...]:

@@ -94,7 +94,7 @@ def measures(
     means: dict[str, float | None] = {}
     for name, one in chosen.items():
         values = measure_pairs(first, second, one, progress=progress)
-        means[name] = _add(columns, name, values, first.image_ids, second.image_ids, matrix)
+        means[name] = _add(columns, name, values, first.image_ids, second.image_ids, matrix=matrix)
     _write(out, columns)
     if output.json:
         told = {"pairs": pairs, "mean_highest": means, "out": str(out)}
@@ -142,6 +142,7 @@ def _add(
     values: Any,  # noqa: ANN401 - numpy is loaded with the measures
     query_ids: tuple[str, ...],
     reference_ids: tuple[str, ...],
+    *,
     matrix: bool,
 ) -> float | None:
     """Add the rows of one measure; return the mean of the highest values."""
