@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         verify,
     )
     from likeness.metrics import EvaluateOptions, Evaluation, evaluate
+    from likeness.metrics.pairwise import measure_pairs, most_similar
     from likeness.report import write_report
     from likeness.similarity import correlation, correlation_mean
     from likeness.utility import (
@@ -60,7 +61,9 @@ _WHERE = {
     "inspect_path": "likeness.datasets",
     "measure_authenticity": "likeness._neighbours",
     "measure_classification": "likeness.utility",
+    "measure_pairs": "likeness.metrics.pairwise",
     "measure_segmentation": "likeness.utility",
+    "most_similar": "likeness.metrics.pairwise",
     "prepare_brats": "likeness.datasets",
     "prepare_chest_xray": "likeness.datasets",
     "prepare_images": "likeness.datasets",
@@ -94,7 +97,9 @@ __all__ = [
     "inspect_path",
     "measure_authenticity",
     "measure_classification",
+    "measure_pairs",
     "measure_segmentation",
+    "most_similar",
     "prepare_brats",
     "prepare_chest_xray",
     "prepare_images",

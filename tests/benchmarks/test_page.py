@@ -29,7 +29,7 @@ def test_without_results_no_number_is_shown():
     text = render.page({})
     assert "yes" not in text
     assert "no**" not in text
-    assert text.count("Not measured yet") == 7
+    assert text.count("Not measured yet") == 9
 
 
 def test_quick_runs_are_refused(tmp_path):

@@ -144,8 +144,9 @@ def test_other_channels_and_sizes_are_refused(lesion_sets, make_lesions):
 
 
 def test_an_annotation_must_be_known_and_there(lesion_sets):
+    unmarked = [one.rename_channels(["flair", "map"]) for one in lesion_sets]
     with pytest.raises(OptionError, match="marks 0 of its channels"):
-        measure_segmentation(*lesion_sets, options=UtilityOptions())
+        measure_segmentation(*unmarked, options=UtilityOptions())
     train, synthetic, test = lesion_sets
     pixels = test.read(0, len(test))
     pixels[:, 1] = 0
@@ -153,7 +154,7 @@ def test_an_annotation_must_be_known_and_there(lesion_sets):
     with pytest.raises(InputError, match="No pixel of the test set is annotated"):
         measure_segmentation(train, synthetic, empty, options=QUICK)
     with pytest.raises(ImageMismatchError, match="more than 32 intensities"):
-        measure_segmentation(*lesion_sets, options=UtilityOptions(annotation="flair"))
+        measure_segmentation(*unmarked, options=UtilityOptions(annotation="flair"))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,17 @@ class AutoencoderFeatures:
                 found.append(vectors.cpu().numpy().astype(np.float64))
         return np.concatenate(found) if found else np.empty((0, self.num_features))
 
+    def centred_features(self, images: Images) -> Floats:
+        """Return features less their own mean: the cosine of two of them is their correlation.
+
+        The `encoder` of `likeness.audit`. Values of 0 to 255 of any number type are rounded to 8
+        bits, since an image that was laid on another one is interpolated.
+        """
+        pixels = np.clip(np.rint(images), 0, 255).astype(np.uint8)
+        found = self.features(pixels)
+        centred: Floats = found - found.mean(axis=1, keepdims=True)
+        return centred
+
 
 def open_autoencoder(path: Path | str, *, device: str = "cpu") -> AutoencoderFeatures:
     """Load an autoencoder that `train_autoencoder` wrote.

@@ -93,7 +93,7 @@ def train_autoencoder(
     MissingExtraError
         If torch or safetensors are absent.
     ImageMismatchError
-        If the images do not have 8 bits or a side is not 32 to 256.
+        If the images do not have 8 bits, sides of 32 to 256 and 1 to 8 picture channels.
     OutputError
         If something else is in `out`, or it cannot be written.
     """
@@ -159,14 +159,12 @@ def _pictures(images: ImageSet) -> ImageSet:
     names = [name for name in images.channels if name not in images.annotation_channels]
     pictures = images if len(names) == len(images.channels) else images.select_channels(names)
     _, rows, columns = images.image_shape
-    if not names or images.dtype != np.uint8 or not (32 <= min(rows, columns) <= 256):
+    fits = 1 <= len(names) <= 8 and min(rows, columns) >= 32 and max(rows, columns) <= 256
+    if images.dtype != np.uint8 or not fits:
         msg = (
             f"Images of {rows} x {columns} pixels, {images.dtype}, {len(names)} picture channels: "
-            "the autoencoder takes 8 bits and sides of 32 to 256."
+            "the autoencoder takes 8 bits, sides of 32 to 256 and 1 to 8 picture channels."
         )
-        raise ImageMismatchError(msg)
-    if max(rows, columns) > 256:
-        msg = f"Images of {rows} x {columns} pixels: the longer side may have 256 at most."
         raise ImageMismatchError(msg)
     return pictures
 
