@@ -26,6 +26,7 @@ from rich.progress import (
 
 from likeness._progress import SILENT, Task
 from likeness._progress import Progress as ProgressProtocol
+from likeness.cli._interrupt import InsistingProgress
 from likeness.errors import OutputError
 
 QUIET_SECONDS = 2.0
@@ -68,8 +69,8 @@ def printable(text: str) -> str:
 def make_progress(*, show: bool) -> ProgressProtocol:
     """Return a bar on a terminal, lines elsewhere, nothing where it is not wanted."""
     if not show:
-        return SILENT
-    return Bars() if STDERR.is_terminal else Lines()
+        return InsistingProgress(SILENT)
+    return InsistingProgress(Bars() if STDERR.is_terminal else Lines())
 
 
 class _BarTask:

@@ -10,7 +10,6 @@ import tomllib
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
@@ -18,6 +17,7 @@ from cyclopts.config import Dict
 
 from likeness.cli._commands import build_app
 from likeness.cli._console import printable, remark
+from likeness.cli._interrupt import remember_interrupts
 from likeness.errors import LikenessError
 
 USAGE, INPUT, BUG, INTERRUPTED = 2, 3, 70, 130
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     if not arguments:
         arguments = ["--help"]
-    signal.signal(signal.SIGTERM, _stop)
+    remember_interrupts()
     app = build_app()
     try:
         arguments = _with_config(app, arguments)
@@ -130,7 +130,3 @@ def _report_bug() -> int:
         "What was finished is kept; the same command goes on from there."
     )
     return BUG
-
-
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
