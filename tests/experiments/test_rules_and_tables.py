@@ -68,9 +68,13 @@ MEANS = {
 }
 
 
+def mean_of(run: Run) -> float:
+    return MEANS[run.name[:-1] + "0"]
+
+
 @pytest.fixture
 def results():
-    runs = tuple(result(run, MEANS[run.name]) for run in SMALL.runs)
+    runs = tuple(result(run, mean_of(run)) for run in SMALL.runs)
     return Results(SMALL, runs, {"LGG-150": Control(10, 10, 9, None)}, ())
 
 
@@ -87,10 +91,36 @@ def test_a_clear_difference_supports_the_findings(results):
     assert conclude(found, "F3") == "supported"
 
 
-def test_two_widths_alone_decide_nothing(results):
+def test_two_widths_alone_decide_nothing_with_however_many_seeds(results):
     found = compare_all(results)
-    assert [one.answer for one in found if one.finding == "F4"] == ["supported"]
+    assert [one.answer for one in found if one.finding == "F4"] == ["supported"] * 2
     assert conclude(found, "F4") == "undecided"
+
+
+def test_three_widths_decide(results):
+    large = replace(RUNS["cxr-150-ddpm-medium-0"], size="large")
+    bigger = replace(result(RUNS["cxr-150-ddpm-medium-0"], 0.9), run=large)
+    found = compare_all(replace(results, runs=(*results.runs, bigger)))
+    assert conclude(found, "F4") == "supported"
+
+
+def test_seeds_are_compared_with_their_like(results):
+    found = compare_all(results)
+    whole = [one for one in found if one.finding == "F1" and one.basis == "whole training"]
+    assert len(whole) == 3  # LGG-150 has no second StyleGAN3
+    for one in found:
+        assert ("seed 1" in one.first) == ("seed 1" in one.second)
+    assert any("seed 1" in one.first for one in whole)
+    assert len({one.whatever_seed for one in whole}) == 2
+
+
+def test_every_seed_has_a_row(results):
+    named = [(row[0], row[2]) for row in table_2(results).rows]
+    assert ("CXR-150", "diffusion") in named
+    assert ("CXR-150", "diffusion, seed 1") in named
+    assert ("LGG-150", "StyleGAN3, seed 1") not in named
+    assert len(set(named)) == len(named)
+    assert [row[2] for row in table_3(results).rows] == ["diffusion", "diffusion, seed 1"]
 
 
 def test_a_difference_the_other_way_contradicts(results):
@@ -102,7 +132,7 @@ def test_a_difference_the_other_way_contradicts(results):
 
 def test_a_poor_generator_confounds(results):
     runs = tuple(
-        result(run, MEANS[run.name], distance=50.0 if run.model == "stylegan3" else 10.0)
+        result(run, mean_of(run), distance=50.0 if run.model == "stylegan3" else 10.0)
         for run in SMALL.runs
     )
     found = compare_all(replace(results, runs=runs))

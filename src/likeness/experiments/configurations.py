@@ -201,6 +201,7 @@ _CPU_STEPS: Final = (8_000, 24_000, 40_000, 64_000, 80_000)
 def _small_cpu() -> Configuration:
     diffusion: dict[str, Any] = {"preset": "tiny", "images": 80_000, "snapshots": _CPU_STEPS}
     gan: dict[str, Any] = {"preset": "tiny", "images": 24_000, "snapshots": (8_000, 16_000, 24_000)}
+    narrow = {"width": 16, "groups": 16}
     return Configuration(
         name="small-cpu",
         description="32 pixels, open data, two cores, hours.",
@@ -220,7 +221,12 @@ def _small_cpu() -> Configuration:
             Run("LGG-150", "stylegan3", "medium", **gan),
             Run("CXR-150", "stylegan3", "medium", **gan),
             Run("CXR-1500", "ddpm", "medium", **diffusion),
-            Run("CXR-150", "ddpm", "small", network={"width": 16, "groups": 16}, **diffusion),
+            Run("CXR-150", "ddpm", "small", network=narrow, **diffusion),
+            Run("CXR-150", "ddpm", "medium", seed=1, **diffusion),
+            Run("CXR-1500", "ddpm", "medium", seed=1, **diffusion),
+            Run("CXR-150", "ddpm", "small", seed=1, network=narrow, **diffusion),
+            Run("CXR-150", "stylegan3", "medium", seed=1, **gan),
+            Run("LGG-150", "ddpm", "medium", seed=1, **diffusion),
         ),
         samples=300,
         snapshot_samples=64,
@@ -229,7 +235,7 @@ def _small_cpu() -> Configuration:
         bfloat16={"ddpm": True, "stylegan3": False},
         limits=(
             "32 pixels, other MR images than BraTS, a fifteenth of the paper's images or fewer, "
-            "generators of about a million parameters, one seed each.",
+            "generators of about a million parameters, one or two seeds each.",
             "50 sampling steps: fewer than an audit should be given.",
             "The GAN saw less than a third of the diffusion model's images: its steps are dearer.",
         ),

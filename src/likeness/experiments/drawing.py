@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = 8
 """Images per row of a sheet."""
 _COLOURS: Final = ("#0b6bcb", "#c2410c", "#15803d", "#7c3aed", "#a16207", "#be185d")
+_STYLES: Final = ("-", "--", ":")
 _HELD_OUT: Final = "#555555"
 
 
@@ -175,14 +176,19 @@ def _curves(results: Results) -> Figure:
         return _nothing(_figure(6, 1), "more than its end")
     figure = _figure(9, 3.6)
     left, right = figure.subplots(1, 2)
-    for one, colour in zip(runs, _COLOURS * 4, strict=False):
+    names = list(dict.fromkeys(f"{_label(one)}, {one.run.size}" for one in runs))
+    for one in runs:
         seen = np.asarray(one.curve.seen) / 1000
-        label = f"{_label(one)}, {one.run.size}"
+        label: str | None = f"{_label(one)}, {one.run.size}"
+        colour = _COLOURS[names.index(str(label)) % len(_COLOURS)]
+        style = _STYLES[one.run.seed % len(_STYLES)]
+        if one.run.seed:
+            label = None
         for axis, name in ((left, "auc"), (right, "above")):
             found = [getattr(point, name) for point in one.curve.found]
             middle = np.array([each.value for each in found])
             spread = np.array([[each.low, each.high] for each in found]).T
-            axis.plot(seen, middle, marker="o", markersize=3, color=colour, label=label)
+            axis.plot(seen, middle, style, marker="o", markersize=3, color=colour, label=label)
             axis.fill_between(seen, spread[0], spread[1], color=colour, alpha=0.12, linewidth=0)
     left.axhline(0.5, color=_HELD_OUT, linewidth=0.8, linestyle=":")
     right.axhline(0.01, color=_HELD_OUT, linewidth=0.8, linestyle=":")
@@ -193,5 +199,8 @@ def _curves(results: Results) -> Figure:
         axis.set_ylim(-0.02, 1.02)
         axis.tick_params(labelsize=6)
     left.legend(fontsize=6, frameon=False)
-    figure.suptitle("Memorization while training; bands: 95 % intervals", fontsize=9)
+    title = "Memorization while training; bands: 95 % intervals"
+    if any(one.run.seed for one in runs):
+        title += "; dashed: the same with other seeds"
+    figure.suptitle(title, fontsize=9)
     return figure

@@ -88,6 +88,13 @@ class Results:
                 return one
         return None
 
+    def seeds(self, data: str, model: str) -> tuple[int, ...]:
+        """Return the seeds with which a generator was trained, (0,) if it was not run."""
+        found = {
+            one.run.seed for one in self.runs if (one.run.data, one.run.model) == (data, model)
+        }
+        return tuple(sorted(found)) or (0,)
+
 
 def gather(
     configuration: Configuration, folders: Mapping[str, Path], left_out: tuple[str, ...] = ()

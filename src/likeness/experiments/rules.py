@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 from likeness.calibration.memorization import Draws, Estimate, Memorization, difference
-from likeness.experiments.configurations import MODEL_NAMES
+from likeness.experiments.configurations import MODEL_NAMES, Run
 from likeness.experiments.results import Results, RunResult
 
 Answer = Literal["supported", "contradicted", "undecided"]
@@ -35,6 +35,8 @@ class Comparison:
     answer: Answer
     confounded: bool | None
     """For F1 whether the quality of the two differs too much; None: not asked, or not known."""
+    whatever_seed: str
+    """What is compared, without the seeds: equal for repetitions of one comparison."""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -57,16 +59,16 @@ def conclude(comparisons: list[Comparison], code: Code) -> Answer | Literal["not
     if not answers:
         return "not run"
     if answers == {"supported"}:
-        # Two widths alone cannot decide.
-        pairs = sum(one.finding == code for one in comparisons)
+        # Two widths alone cannot decide, with however many seeds.
+        pairs = len({one.whatever_seed for one in comparisons if one.finding == code})
         return "undecided" if code == "F4" and pairs < 2 else "supported"
     return "contradicted" if answers == {"contradicted"} else "undecided"
 
 
 def _models(results: Results) -> Iterator[Comparison]:
-    for data in results.configuration.data:
-        first, second = results.of(data.name, "ddpm"), results.of(data.name, "stylegan3")
-        if first is None or second is None:
+    for first in results.runs:
+        second = results.of(first.run.data, "stylegan3", "medium", first.run.seed)
+        if (first.run.model, first.run.size) != ("ddpm", "medium") or second is None:
             continue
         confounded = _quality_differs(first, second)
         yield _comparison("F1", first, second, "whole training", confounded=confounded)
@@ -134,14 +136,21 @@ def _comparison(
         answer = "supported"
     elif found.high < 0:
         answer = "contradicted"
+    seen_first, seen_second = seen or (None, None)
+    repeated = (
+        _label(replace(first.run, seed=0), seen_first),
+        _label(replace(second.run, seed=0), seen_second),
+        basis,
+    )
     return Comparison(
         code,
-        _label(first, seen and seen[0]),
-        _label(second, seen and seen[1]),
+        _label(first.run, seen_first),
+        _label(second.run, seen_second),
         basis,
         found,
         answer,
         confounded,
+        whatever_seed=" | ".join(repeated),
     )
 
 
@@ -150,8 +159,7 @@ def _at(result: RunResult, seen: int | None) -> tuple[Memorization, Draws]:
     return (result.found, result.draws) if found is None else found
 
 
-def _label(result: RunResult, seen: int | None) -> str:
-    run = result.run
+def _label(run: Run, seen: int | None) -> str:
     label = f"{run.data} {MODEL_NAMES[run.model]} {run.size}"
     if run.seed:
         label += f", seed {run.seed}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from likeness.calibration.memorization import Estimate
-from likeness.experiments.configurations import MODEL_NAMES, Model, Size
+from likeness.experiments.configurations import MODEL_NAMES, Data, Model, Size
 from likeness.experiments.paper_values import TABLE_2, TABLE_3
 from likeness.experiments.results import Results, RunResult
 from likeness.experiments.rules import FINDINGS, Comparison, conclude
@@ -49,23 +49,17 @@ class Table:
 def table_2(results: Results) -> Table:
     """Return FID, inception score and mean highest correlation, by data and model."""
     rows = []
-    for data in results.configuration.data:
-        for model in _MODELS:
-            paper = None if data.stands_for is None else TABLE_2.get((data.stands_for, model))
-            one = results.of(data.name, model)
-            head = [
-                data.name,
-                NOT_PRINTED if data.stands_for is None else data.stands_for,
-                MODEL_NAMES[model],
+    for data, model, seed in _trained(results):
+        paper = None if data.stands_for is None else TABLE_2.get((data.stands_for, model))
+        head = [data.name, data.stands_for or NOT_PRINTED, _name(model, seed)]
+        printed = ["", "", ""]
+        if paper is not None:
+            printed = [
+                f"{paper.fid:.2f}",
+                f"{paper.inception_score:.2f}",
+                f"{paper.correlation:.3f}",
             ]
-            printed = ["", "", ""]
-            if paper is not None:
-                printed = [
-                    f"{paper.fid:.2f}",
-                    f"{paper.inception_score:.2f}",
-                    f"{paper.correlation:.3f}",
-                ]
-            rows.append((*head, *_ours(one, printed)))
+        rows.append((*head, *_ours(results.of(data.name, model, seed=seed), printed)))
     return Table(
         "Table 2: quality and memorization by data and model",
         (
@@ -96,19 +90,18 @@ def table_2(results: Results) -> Table:
 def table_3(results: Results) -> Table:
     """Return the mean highest correlation by size of the model."""
     rows = []
-    for data in results.configuration.data:
-        for model in _MODELS:
-            ours = [results.of(data.name, model, size) for size in _SIZES]
-            if sum(one is not None for one in ours) < 2:
-                continue
-            baseline = next(one for one in ours if one is not None).found.baseline
-            cells = [data.name, data.stands_for or NOT_PRINTED, MODEL_NAMES[model]]
-            for size, one in zip(_SIZES, ours, strict=True):
-                paper = TABLE_3.get((data.stands_for or "", model, size))
-                cells.append(NOT_PRINTED if paper is None else f"{paper:.3f}")
-                cells.append(ABSENT if one is None else str(one.found.mean))
-                cells.append(ABSENT if one is None else str(one.found.auc))
-            rows.append((*cells, str(baseline)))
+    for data, model, seed in _trained(results):
+        ours = [results.of(data.name, model, size, seed) for size in _SIZES]
+        if sum(one is not None for one in ours) < 2:
+            continue
+        baseline = next(one for one in ours if one is not None).found.baseline
+        cells = [data.name, data.stands_for or NOT_PRINTED, _name(model, seed)]
+        for size, one in zip(_SIZES, ours, strict=True):
+            paper = TABLE_3.get((data.stands_for or "", model, size))
+            cells.append(NOT_PRINTED if paper is None else f"{paper:.3f}")
+            cells.append(ABSENT if one is None else str(one.found.mean))
+            cells.append(ABSENT if one is None else str(one.found.auc))
+        rows.append((*cells, str(baseline)))
     columns = ["data", "beside the paper's", "model"]
     for size in _SIZES:
         columns += [f"{size}, paper", f"{size}, ours", f"{size}, AUC"]
@@ -147,6 +140,17 @@ def findings_table(results: Results, comparisons: Sequence[Comparison]) -> Table
             *_notes(results),
         ),
     )
+
+
+def _trained(results: Results) -> Iterator[tuple[Data, Model, int]]:
+    for data in results.configuration.data:
+        for model in _MODELS:
+            for seed in results.seeds(data.name, model):
+                yield data, model, seed
+
+
+def _name(model: Model, seed: int) -> str:
+    return MODEL_NAMES[model] + (f", seed {seed}" if seed else "")
 
 
 def _ours(one: RunResult | None, printed: list[str]) -> list[str]:
