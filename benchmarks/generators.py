@@ -58,6 +58,12 @@ CASES = (
     Case("stylegan3", "tiny", 32, 16),
     Case("ddpm", "paper-text-cxr-small", 64, 4, 3),
     Case("ddpm", "paper-text-cxr-small", 256, 2, 3),
+    Case("ddpm", "paper-text-brats-small", 256, 2, 3),
+    Case("ddpm", "paper-text-cxr-medium", 256, 1, 3),
+    Case("ddpm", "paper-text-cxr-large", 256, 1, 3),
+    Case("stylegan3", "paper-text-cxr-small", 256, 4, 3),
+    Case("stylegan3", "paper-text-brats-medium", 256, 4, 3),
+    Case("stylegan3", "paper-text-cxr-large", 256, 4, 3),
 )
 COUNTED = (
     ("tiny", 32),
@@ -70,9 +76,14 @@ def train(case, steps):
     from likeness.datasets import ImageSet
 
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (max(64, case.batch), 1, case.side, case.side), dtype=np.uint8)
-    images = ImageSet.from_arrays(pixels)
     preset = find_preset(case.kind, case.preset)
+    network = (
+        preset.resized(resolution=case.side)
+        if case.kind == "ddpm"
+        else replace(preset.network, resolution=case.side)
+    )
+    shape = max(64, case.batch), network.channels, case.side, case.side
+    images = ImageSet.from_arrays(rng.integers(0, 256, shape, dtype=np.uint8))
     training = replace(preset.training, batch=case.batch, images=steps * case.batch)
     options = {"seed": 0, "log_every": 1, "save_every": steps}
     with tempfile.TemporaryDirectory(prefix="likeness-bench-") as folder:
@@ -80,12 +91,10 @@ def train(case, steps):
         if case.kind == "ddpm":
             from likeness.generators.ddpm.training import train_ddpm
 
-            unet = preset.resized(resolution=case.side, channels=1)
-            train_ddpm(images, out, unet, preset.diffusion, training, **options)
+            train_ddpm(images, out, network, preset.diffusion, training, **options)
         else:
             from likeness.generators.stylegan3.training import train_stylegan3
 
-            network = replace(preset.network, resolution=case.side, channels=1)
             train_stylegan3(images, out, network, training, **options)
         lines = (out / "metrics.jsonl").read_text().splitlines()
     speeds = [json.loads(line)["images_per_second"] for line in lines]

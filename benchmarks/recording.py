@@ -144,7 +144,7 @@ def spread(values):
     }
 
 
-def take_turns(sides, rounds):
+def take_turns(sides, rounds, *, beforehand=None):
     """Run each side once per round, in turns, so that other work on the machine slows all alike.
 
     Parameters
@@ -153,6 +153,8 @@ def take_turns(sides, rounds):
         Name -> function without arguments.
     rounds
         How often. The order is turned round every time.
+    beforehand
+        Name -> function that is called before each run of that side, and not timed.
 
     Returns
     -------
@@ -165,6 +167,8 @@ def take_turns(sides, rounds):
     for number in range(rounds):
         order = list(sides.items())
         for name, run in order if number % 2 == 0 else reversed(order):
+            if beforehand and name in beforehand:
+                beforehand[name]()
             began, busy_before = time.perf_counter(), time.process_time()
             found[name] = run()
             seconds[name].append(time.perf_counter() - began)

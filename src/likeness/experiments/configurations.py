@@ -226,7 +226,6 @@ def _small_cpu() -> Configuration:
             Run("CXR-1500", "ddpm", "medium", seed=1, **diffusion),
             Run("CXR-150", "ddpm", "small", seed=1, network=narrow, **diffusion),
             Run("CXR-150", "stylegan3", "medium", seed=1, **gan),
-            Run("LGG-150", "ddpm", "medium", seed=1, **diffusion),
         ),
         samples=300,
         snapshot_samples=64,
