@@ -83,7 +83,7 @@ class Run:
 
     def loop_options(self) -> dict[str, Any]:
         """Return what the loops of both models take."""
-        from likeness.generators.training.workers import device_named
+        from likeness._devices import device_named
 
         return {
             "seed": self.seed,
@@ -241,7 +241,7 @@ def carry_out(
 
 
 def _callbacks(run: Run, images: ImageSet, test: ImageSet | None, progress: Progress) -> list[Any]:
-    from likeness.generators.training.workers import device_named
+    from likeness._devices import device_named
 
     made: list[Any] = []
     device = device_named(run.device)

@@ -56,13 +56,14 @@ def autoencoder(
     dry_run
         Try a few steps and forecast the time; write nothing to --out.
     """
+    from likeness._devices import device_named
     from likeness.datasets import ImageSet
-    from likeness.metrics._extra import chosen_device, need_extra
+    from likeness.metrics._extra import need_extra
     from likeness.metrics.autoencoder import Autoencoding, train_autoencoder
 
     settings = Autoencoding(features, steps, width, seed)
     need_extra("torch", "safetensors")
-    chosen = chosen_device(device)
+    chosen = device_named(device)
     images = ImageSet.open(train_set)
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="likeness-autoencoder-") as name:

@@ -159,10 +159,10 @@ def evaluate(
         elif name == "inception" and inception is not None:
             extractors.append(_inception(inception, inception_sha256, device))
         elif name == "autoencoder" and autoencoder is not None:
-            from likeness.metrics._extra import chosen_device
+            from likeness._devices import device_named
             from likeness.metrics.autoencoder import open_autoencoder
 
-            extractors.append(open_autoencoder(autoencoder, device=chosen_device(device)))
+            extractors.append(open_autoencoder(autoencoder, device=device_named(device)))
         elif name == "onnx" and onnx is not None:
             from likeness.metrics.onnx_features import OnnxFeatures, OnnxInput
 

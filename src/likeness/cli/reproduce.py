@@ -69,12 +69,12 @@ def reproduce(
     dry_run
         The same, and forecast training and sampling from a few steps of each network.
     """
+    from likeness._devices import device_named
     from likeness.experiments.configurations import find_configuration
     from likeness.experiments.pipeline import build_stages, publish
     from likeness.experiments.sources import find_sources
     from likeness.experiments.stages import Interrupted, choose, run_stages, status
     from likeness.generators.models import need_extra
-    from likeness.generators.training.workers import device_named
 
     name, wanted = _understood(targets, configuration)
     chosen = find_configuration(name)
@@ -100,7 +100,7 @@ def reproduce(
         known = status(stages, out)
         remark_progress = output.make_progress()
         forecast = (
-            _forecast(chosen, known, str(device_named(device)), remark_progress) if dry_run else {}
+            _forecast(chosen, known, device_named(device), remark_progress) if dry_run else {}
         )
         _show_plan(chosen, known, forecast, output, tried=dry_run)
         return 0
@@ -109,7 +109,7 @@ def reproduce(
             remark(f"limit: {limit}")
     try:
         found = run_stages(
-            stages, out, device=str(device_named(device)), progress=output.make_progress()
+            stages, out, device=device_named(device), progress=output.make_progress()
         )
     except Interrupted as stopped:
         remark(f"{stopped} The same command goes on.")

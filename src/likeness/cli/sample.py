@@ -78,9 +78,9 @@ def sample(
     from likeness.generators.models import find_checkpoint, need_extra, open_model
 
     need_extra()
+    from likeness._devices import device_named
     from likeness.generators.ddpm.settings import Sampler
     from likeness.generators.samples import classes_of, write_samples
-    from likeness.generators.training.workers import device_named
 
     if num < 1 or seed < 0:
         msg = f"--num must be at least 1 and --seed not negative; they are {num} and {seed}."
@@ -91,7 +91,7 @@ def sample(
     model = open_model(
         checkpoint,
         weights=weights,
-        device=str(device_named(device)),
+        device=device_named(device),
         sampler=chosen,
         truncation=truncation,
     )

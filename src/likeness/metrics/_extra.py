@@ -19,19 +19,3 @@ def need_extra(*names: str) -> None:
         if importlib.util.find_spec(name) is None:
             msg = f"These metrics need {name}. Install it: pip install 'likeness[metrics]'."
             raise MissingExtraError(msg)
-
-
-def chosen_device(name: str) -> str:
-    """Return the device that torch is to compute on; ``auto`` is a GPU where there is one.
-
-    Raises
-    ------
-    MissingExtraError
-        If torch is absent.
-    """
-    if name != "auto":
-        return name
-    need_extra("torch")
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

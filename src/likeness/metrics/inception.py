@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from likeness._devices import device_named
 from likeness._files import hash_of_json, sha256_of_file
 from likeness._versions import package_version
-from likeness.errors import ImageMismatchError, InputError, OptionError
+from likeness.errors import ImageMismatchError, InputError
 from likeness.metrics._extra import need_extra
 from likeness.types import Floats, Images
 
@@ -67,7 +68,7 @@ class InceptionFeatures:
         self, weights: Path | str, *, sha256: str | None = KNOWN_SHA256, device: str = "cpu"
     ) -> None:
         need_extra("torch")
-        self._device = _device_named(device)
+        self._device = device_named(device)
         path = Path(weights)
         if not path.is_file():
             msg = (
@@ -90,7 +91,7 @@ class InceptionFeatures:
             "resized_to": 299,
             "resize": "linear, TensorFlow 1",
             "scaled": "(x - 128) / 128",
-            "device": self._device.type,
+            "device": self._device.partition(":")[0],
         }
         self.key = hash_of_json(
             {
@@ -99,7 +100,7 @@ class InceptionFeatures:
                 "weights": found,
                 "torch": package_version("torch"),
                 "together": self.together,
-                "device": self._device.type,
+                "device": self._device.partition(":")[0],
             }
         )
 
@@ -147,18 +148,6 @@ def _interpolation(given: int, wanted: int) -> np.ndarray[Any, np.dtype[np.float
         matrix[row, below] += 1 - (place - below)
         matrix[row, above] += place - below
     return matrix
-
-
-def _device_named(name: str) -> torch.device:
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        msg = f"There is no device {name!r} here ({str(error).splitlines()[0]}): choose cpu."
-        raise OptionError(msg) from error
 
 
 def _loaded(path: Path) -> Any:  # noqa: ANN401 - a torch module

@@ -109,7 +109,8 @@ def forecast(
     """Return what a measurement would do and how long it would take, from a few measured steps."""
     options = options or UtilityOptions()
     task = _task(name, fitting_sets(train, synthetic, test), options)
-    from likeness.utility.training import device_named, seconds_per_step
+    from likeness._devices import device_named
+    from likeness.utility.training import seconds_per_step
 
     options = replace(options, device=device_named(options.device))
     keys = _keys(task, options)
@@ -141,7 +142,8 @@ def _measured(
 ) -> Utility:
     options = options or UtilityOptions()
     task = _task(name, fitting_sets(train, synthetic, test), options)
-    from likeness.utility.training import device_named, train_unit
+    from likeness._devices import device_named
+    from likeness.utility.training import train_unit
 
     options = replace(options, device=device_named(options.device))
     units = []

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from likeness._devices import device_named
 from likeness._progress import Task as Shown
-from likeness.errors import OptionError
 from likeness.utility.networks import loss_of, make_network
 from likeness.utility.options import UtilityOptions
 from likeness.utility.sets import BLOCK, split_rows
@@ -22,24 +22,6 @@ _MOST_VALIDATED: Final = 512
 """Images of a source, evenly spaced, by which the best moment is chosen."""
 
 Integers = NDArray[np.int64]
-
-
-def device_named(name: str) -> str:
-    """Return the device that a name means; ``auto`` is a GPU of CUDA, else the processor.
-
-    Raises
-    ------
-    OptionError
-        If this machine has none of that name.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        msg = f"There is no device {name!r} here ({str(error).splitlines()[0]}): choose cpu."
-        raise OptionError(msg) from error
-    return name
 
 
 def train_unit(

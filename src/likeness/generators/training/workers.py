@@ -113,24 +113,6 @@ class Workers:
         return int(found[0])
 
 
-def device_named(name: str) -> str:
-    """Return the device that a name means; ``auto`` is a GPU of CUDA, else the processor.
-
-    Raises
-    ------
-    OptionError
-        If this machine has none of that name.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        msg = f"There is no device {name!r} here ({str(error).splitlines()[0]}): choose cpu."
-        raise OptionError(msg) from error
-    return name
-
-
 def _process_state(*, cpu: bool) -> Any:  # noqa: ANN401
     try:
         from accelerate import PartialState
