@@ -61,9 +61,8 @@ CASES = (
     Case("ddpm", "paper-text-brats-small", 256, 2, 3),
     Case("ddpm", "paper-text-cxr-medium", 256, 1, 3),
     Case("ddpm", "paper-text-cxr-large", 256, 1, 3),
-    Case("stylegan3", "paper-text-cxr-small", 256, 4, 3),
-    Case("stylegan3", "paper-text-brats-medium", 256, 4, 3),
-    Case("stylegan3", "paper-text-cxr-large", 256, 4, 3),
+    # At 256 pixels a step of StyleGAN3 takes minutes on a processor.
+    Case("stylegan3", "paper-text-cxr-small", 64, 4, 3),
 )
 COUNTED = (
     ("tiny", 32),
