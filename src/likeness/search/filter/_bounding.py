@@ -186,7 +186,7 @@ def select_again(  # type: ignore[no-untyped-def]
 
     sums (p, C) products of steps; upper (p, 2) bounds without what the rest can add and each (p, C)
     what the bands add to the products of channels, with the bounds of their rounding, updated;
-    band_mine (w, 5 C) and band_theirs (5 C, t): norm of the rest before the band, norm of the rest
+    band_mine (w, 5 C) and band_theirs (5 C, t): norm of the band, norm of the rest
     after it, norm of the rounding, step, and 128 times the sum of the steps (of queries).
     """
     channels = sums.shape[1]
@@ -197,9 +197,9 @@ def select_again(  # type: ignore[no-untyped-def]
             weight = np.float64(mine[i, c]) * theirs[c, j]
             value = sums[p, c] - band_mine[i, 4 * channels + c]
             value *= band_mine[i, 3 * channels + c] * band_theirs[3 * channels + c, j]
-            before, error = band_mine[i, c], band_mine[i, 2 * channels + c]
+            norm, error = band_mine[i, c], band_mine[i, 2 * channels + c]
             value += error * band_theirs[c, j]
-            value += (before + error) * band_theirs[2 * channels + c, j]
+            value += (norm + error) * band_theirs[2 * channels + c, j]
             rest = band_mine[i, channels + c] * band_theirs[channels + c, j]
             each[p, c] += value
             gain_mean += value

@@ -6,14 +6,14 @@ For channel c of two images let u, u' be the centred channels of norm 1, a, a' t
     |<u, u'> - <ã, ã'>| <= e e' + d |a'| + |ã| d' <= e e' + d + d'
 
 (Cauchy and Schwarz; |ã| <= 1.01, a factor that is part of the stored d.) A band b, stored as b̃ with
-|b - b̃| <= f, takes <b̃, b̃'> out of the part that only its norm is known of: |b| <= e, and with g
-the norm of what is left after it,
+|b - b̃| <= f, takes <b̃, b̃'> out of the part that only its norm is known of: with g the norm of
+what is left after it,
 
-    |<u, u'> - <ã, ã'> - <b̃, b̃'>| <= g g' + d + d' + f e' + (e + f) f'
+    |<u, u'> - <ã, ã'> - <b̃, b̃'>| <= g g' + d + d' + f |b'| + (|b| + f) f'
 
-and so on for the next band, with g in the place of e. With w_c the norm of the
-centred channel over that of the whole image centred by one mean, and s_c = sqrt(P) (mean_c - mean)
-over the same,
+where |b|**2 = e**2 - g**2, and so on for the next band, with g in the place of e. With w_c the
+norm of the centred channel over that of the whole image centred by one mean, and
+s_c = sqrt(P) (mean_c - mean) over the same,
 
     r_cat = sum_c w_c w'_c <u_c, u'_c> + sum_c s_c s'_c,   r_ch = mean of <u_c, u'_c>
 
@@ -49,7 +49,7 @@ class Terms:
     first: NDArray[np.float32]
     """(n, 5 C): w, s, e, d, and 1 where a channel varies, channel after channel."""
     bands: tuple[Floats, ...]
-    """For each band (n, 5 C): e, g, f, the step, and 128 times the sum of the steps."""
+    """For each band (n, 5 C): |b|, g, f, the step, and 128 times the sum of the steps."""
     defined: Flags
     """(n,) any channel varies."""
     varies: Flags
@@ -92,9 +92,21 @@ def terms_of(
     for k in range(len(BANDS)):
         left, error, step = (numbers[..., 2 + 3 * k + i] for i in range(3))
         offsets = np.zeros((count, channels)) if steps is None else 128.0 * steps[k]
-        bands.append(np.concatenate([rest, left, error, step, offsets], axis=1, dtype=np.float64))
+        inside = _norms_between(rest, left)
+        bands.append(np.concatenate([inside, left, error, step, offsets], axis=1, dtype=np.float64))
         rest = left
     return Terms(first.astype(np.float32), tuple(bands), defined, varies)
+
+
+def _norms_between(before: NDArray[np.float32], after: NDArray[np.float32]) -> Floats:
+    """Return upper bounds of the norms of bands, from those of what is left before and after.
+
+    A stored norm is the true one or larger: by `_UP` and a rounding of float32, its square by
+    `_SLACK` and the error that this stands for (`_rounding`). So much is taken off the second.
+    """
+    least = after.astype(np.float64) ** 2 * (1 - 3e-6) - 2e-9
+    squares = before.astype(np.float64) ** 2 - np.maximum(least, 0.0)
+    return np.sqrt(np.maximum(squares, 0.0)) * (1 + 1e-12)
 
 
 def variances_of(moments: Integers, pixels: int) -> tuple[Integers, Integers]:

@@ -1,14 +1,18 @@
 """The floor that each query's lists will probably end above: a guess, which the search proves.
 
 The images and patients that the low coefficients find best are looked at with the fine ones too.
-That is nearly their correlation, and the 20th of them nearly what the list ends with: a floor so
-close leaves half as many pairs to compare as one from the low coefficients alone.
+That is nearly their correlation. What it lacks is the product of what both images have left, and
+pictures that are alike are mostly alike in that too: how much is learned from the pixels of a few
+of these pairs, as a share of the most that it could be. With it the 20th of a query is nearly what
+its list ends with, and a floor so close leaves a third as many pairs to compare as one from the
+low coefficients alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -28,17 +32,31 @@ _MORE_IMAGES: Final = 1.5
 _MORE_PATIENTS: Final = 2
 _ROWS: Final = 64
 """Queries that a thread takes at once."""
+_ASKED: Final = 24
+"""Queries of which some pairs are looked at pixel by pixel."""
+_PAIRS_EACH: Final = 8
+"""How many pairs of each."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the m references."""
+
+    terms: Terms
+    codes: Integers
+    """(m,) of patients, -2 where an image has no correlation."""
+    num_patients: int
+    read: Callable[[str, int, int], NDArray[Any]]
+    """Reads a field of the coarse level: field, first row, end."""
 
 
 def guess_floors(
     queries: Turned,
     tables: tuple[NDArray[np.float32], NDArray[np.float32]],
-    terms: Terms,
-    codes: Integers,
+    known: Known,
     excluded: Integers,
-    num_patients: int,
     options: SearchOptions,
-    read: Callable[[str, int, int], NDArray[Any]],
+    correlate: Callable[[int, Integers], Floats],
     pool: Executor,
 ) -> Floats:
     """Return (w, 2) floors for r of all channels and for the mean over channels.
@@ -47,14 +65,13 @@ def guess_floors(
     ----------
     tables
         (w, m) estimates of both.
-    terms, codes
-        Of the references; patients' codes (m,), -2 where an image has no correlation.
     excluded
         (w,) a code that a query must not meet, -3 where it has no correlation itself.
-    read
-        Reads a field of the references' coarse level: field, first row, end.
+    correlate
+        Returns both correlations (p, 2) of a query and some references.
     """
     width, count = tables[0].shape
+    terms, codes = known.terms, known.codes
     images = min(int(_MORE_IMAGES * options.top_k), count)
     places = images + options.top_patients + _MORE_PATIENTS
     likely = np.empty((width, 2 * places), dtype=np.int64)
@@ -63,7 +80,7 @@ def guess_floors(
         rows = slice(start, start + _ROWS)
         for which, table in enumerate(tables):
             compiled().list_likely(
-                table[rows], codes, excluded[rows], images, num_patients,
+                table[rows], codes, excluded[rows], images, known.num_patients,
                 likely[rows, which * places : (which + 1) * places],
             )  # fmt: skip
 
@@ -83,30 +100,31 @@ def guess_floors(
         if len(pairs):
             start, stop = int(starts[number]), min(int(starts[number + 1]), count)
             here, mine = left[pairs] - start, right[pairs]
-            values[pairs] += _bands(queries, terms, here, mine, start, stop, read)
+            values[pairs] += _bands(queries, known, here, mine, start, stop)
 
     list(pool.map(sharpen, range(len(starts) - 1)))
-    floors = np.empty((width, 2))
     begins = np.searchsorted(right, np.arange(width + 1))
+    rests = _rests(queries.terms, terms, right, left)
+    values += _share_of_rests(values, rests, begins, left, images, correlate) * rests
+    floors = np.empty((width, 2))
     compiled().kth_values(values, codes[left], begins, options.top_k, options.top_patients, floors)
     return floors - ALLOWANCE
 
 
 def _bands(
     queries: Turned,
-    terms: Terms,
+    known: Known,
     left: Integers,
     right: Integers,
     start: int,
     stop: int,
-    read: Callable[[str, int, int], NDArray[Any]],
 ) -> Floats:
     """Return (p, 2) what the bands add to both estimates of pairs."""
-    gains = np.zeros((len(left), 2))
+    gains, terms = np.zeros((len(left), 2)), known.terms
     mine, theirs = queries.terms.first, np.ascontiguousarray(terms.first[start:stop].T)
     mixed = queries.terms.mixed or terms.mixed
     for k, steps in enumerate(queries.bands):
-        stored = read(f"fine_{k + 1}", start, stop)
+        stored = known.read(f"fine_{k + 1}", start, stop)
         channels, size = stored.shape[1:]
         if not size:
             break
@@ -120,3 +138,40 @@ def _bands(
             np.ascontiguousarray(terms.bands[k][start:stop].T), gains,
         )  # fmt: skip
     return gains
+
+
+def _rests(mine: Terms, theirs: Terms, right: Integers, left: Integers) -> Floats:
+    """Return (p, 2) the most that the rests after the last band can add to both estimates."""
+    channels = mine.varies.shape[1]
+    norms = slice(channels, 2 * channels)
+    rest = mine.bands[-1][right, norms] * theirs.bands[-1][left, norms]
+    weight = mine.first[right, :channels].astype(np.float64) * theirs.first[left, :channels]
+    shared = (mine.varies[right] & theirs.varies[left]).sum(axis=1)
+    return np.stack([(weight * rest).sum(axis=1), rest.sum(axis=1) / np.maximum(shared, 1)], axis=1)
+
+
+def _share_of_rests(
+    values: Floats,
+    rests: Floats,
+    begins: Integers,
+    left: Integers,
+    images: int,
+    correlate: Callable[[int, Integers], Floats],
+) -> Floats:
+    """Return (2,) which share of the most that rests could add they mostly do add.
+
+    Learned from the likeliest pairs of some queries; 0 where there are none.
+    """
+    asked = np.flatnonzero(np.diff(begins))
+    asked = asked[np.linspace(0, len(asked) - 1, min(_ASKED, len(asked))).astype(np.int64)]
+    shares = []
+    for query in asked:
+        pairs = np.arange(begins[query], begins[query + 1])
+        pairs = pairs[np.argsort(-values[pairs, 0], kind="stable")][:images]
+        pairs = np.sort(pairs[:: -(-len(pairs) // _PAIRS_EACH)])
+        more = correlate(int(query), left[pairs]) - values[pairs]
+        shares.append(more / np.maximum(rests[pairs], np.finfo(np.float64).tiny))
+    if not shares:
+        return np.zeros(2)
+    middle: Floats = np.median(np.concatenate(shares), axis=0)
+    return np.clip(middle, -1.0, 1.0)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from likeness.search._running import ABSENT
 from likeness.search.filter.bounds import Terms, exact_correlations, margin, terms_of
 from likeness.search.filter.coarse import Layout, from_halves, layout_of
-from likeness.search.filter.guessing import guess_floors
+from likeness.search.filter.guessing import Known, guess_floors
 from likeness.search.filter.kernels import compiled
 from likeness.search.filter.merging import Found, merge_found
 from likeness.search.filter.queries import Chunks, Queries, Turned
@@ -169,13 +169,27 @@ class FilteredBlock:
         return guess_floors(
             queries,
             (whole, mean),
-            self._terms,
-            self._codes,
+            Known(self._terms, self._codes, self._job.references.num_patients, self._read),
             self._excluded,
-            self._job.references.num_patients,
             self._job.options,
-            self._read,
+            lambda query, references: self._correlate(queries, query, references),
             self._job.pool,
+        )
+
+    def _correlate(self, queries: Turned, query: int, references: Integers) -> Floats:
+        """Return both exact correlations (p, 2) of a query and some references, rising."""
+        source, channels = self._job.references, self._job.plan.channels
+        pixels = np.concatenate([read_images(source, j, j + 1, channels) for j in references])
+        moments = np.concatenate([self._read("moments", j, j + 1) for j in references])
+        number = len(references)
+        right, sums = np.full(number, query), np.zeros((number, len(channels)), dtype=np.int64)
+        self._compiled.pair_products(
+            pixels.reshape(number, -1), queries.pixels, self._chunks.edges, self._chunks.channel,
+            np.arange(number), right, number, sums,
+        )  # fmt: skip
+        sums += 128 * moments[:, :, 0]  # the queries are less 128
+        return np.stack(
+            exact_correlations(sums, moments, queries.moments[right], self._pixels), axis=1
         )
 
     def _proven_floors(self) -> Floats:
