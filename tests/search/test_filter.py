@@ -12,6 +12,7 @@ from likeness.errors import OptionError
 from likeness.search import SearchOptions, plan_search, search
 from likeness.search._block import BlockState, Job
 from likeness.search.filter import _byte_products, estimates, guessing, kernels, run
+from likeness.search.filter.bounds import terms_of
 from likeness.search.filter.coarse import coarse_of, from_halves, layout_of, make_rows
 from likeness.search.filter.queries import Queries
 from likeness.similarity import correlation, correlation_mean, correlation_per_channel
@@ -94,6 +95,30 @@ def test_a_wrong_guess_changes_nothing(monkeypatch, allowance):
     monkeypatch.setattr(guessing, "ALLOWANCE", allowance)
     queries, references = problem((2, 32, 32), references=200)
     both(queries, references)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.25, 0.25), (-0.1, -0.1), (7.0, 1.0)])
+def test_what_rests_share_is_learned_from_pairs(share, expected):
+    """A few pairs of a few queries are correlated, and the middle of what they show is taken."""
+    rng = np.random.default_rng(0)
+    begins = np.arange(0, 40 * 30 + 1, 30)
+    values, rests = rng.random((1200, 2)), rng.random((1200, 2)) + 0.01
+    left, asked = rng.permutation(1200), []
+
+    def correlate(query, references):
+        asked.append((query, len(references)))
+        pairs = np.flatnonzero(np.isin(left, references))
+        assert (pairs // 30 == query).all()
+        odd = np.where(pairs % 10 == 0, 5.0, 1.0)[:, None]  # some are very much alike
+        return (values + share * rests)[pairs] * odd
+
+    def learn(begins):
+        return guessing._share_of_rests(values, rests, begins, left, 30, correlate)
+
+    assert learn(begins) == pytest.approx([expected, expected])
+    assert len(asked) == 24
+    assert all(1 <= number <= 8 for _, number in asked)
+    assert learn(np.zeros(41, dtype=np.int64)).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("tile", "flight", "read"), [(1, 1, 1), (7, 20, 64), (64, 64, 1024)])
@@ -190,11 +215,14 @@ def test_coefficients_are_those_of_the_cosine_transform(shape):
     assert coarse.numbers[0, 0, 1] >= np.linalg.norm(found - low)
     kept[layout.low] = low
     left = 1 - kept @ kept
+    terms = terms_of(coarse.numbers, coarse.moments, shape[0] * shape[1])
     assert coarse.numbers[0, 0, 0] ** 2 >= left
     assert coarse.numbers[0, 0, 0] ** 2 <= left + 1e-5
     for k, (band, places) in enumerate(zip(coarse.bands, layout.bands, strict=True)):
         rest, error, step = coarse.numbers[0, 0, 2 + 3 * k : 5 + 3 * k]
         here = blocks[places]
+        inside = terms.bands[k][0, 0]
+        assert here @ here <= inside**2 <= here @ here + 1e-5
         steps = band[0, 0, : len(here)].astype(float) - 128
         assert error >= np.linalg.norm(steps * step - here)
         assert np.abs(steps * step - here).max(initial=0) <= 0.51 * step + 1e-9
