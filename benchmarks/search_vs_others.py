@@ -340,6 +340,8 @@ def main():
     from likeness.search import choose_engine
 
     choice = choose_engine(given.engine, given.threads)
+    if given.folder is not None:
+        given.folder.mkdir(parents=True, exist_ok=True)
     for name in given.cases:
         with (
             ending_tidily(),
