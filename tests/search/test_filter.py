@@ -121,6 +121,14 @@ def test_what_rests_share_is_learned_from_pairs(share, expected):
     assert learn(np.zeros(41, dtype=np.int64)).tolist() == [0, 0]
 
 
+def test_images_that_vary_in_no_common_channel():
+    """Their rests can add nothing: the guess divides by nothing, and the lists are right."""
+    rng = np.random.default_rng(0)
+    queries, others = (some_images(rng, 40, (2, 32, 32), "uint8") for _ in range(2))
+    queries[:, 1], others[:, 0] = 9, 40
+    both(Source(queries), Source(others))
+
+
 @pytest.mark.parametrize(("tile", "flight", "read"), [(1, 1, 1), (7, 20, 64), (64, 64, 1024)])
 def test_sizes_of_pieces(monkeypatch, tile, flight, read):
     """How the work is cut up changes nothing."""

@@ -186,8 +186,8 @@ def select_again(  # type: ignore[no-untyped-def]
 
     sums (p, C) products of steps; upper (p, 2) bounds without what the rest can add and each (p, C)
     what the bands add to the products of channels, with the bounds of their rounding, updated;
-    band_mine (w, 5 C) and band_theirs (5 C, t): norm of the band, norm of the rest
-    after it, norm of the rounding, step, and 128 times the sum of the steps (of queries).
+    band_mine (w, 5 C) and band_theirs (5 C, t): norm of the band, norm of the rest after
+    it, norm of the rounding, step, and 128 times the sum of the steps (of queries).
     """
     channels = sums.shape[1]
     for p in range(len(left)):

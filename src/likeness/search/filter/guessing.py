@@ -4,8 +4,8 @@ The images and patients that the low coefficients find best are looked at with t
 That is nearly their correlation. What it lacks is the product of what both images have left, and
 pictures that are alike are mostly alike in that too: how much is learned from the pixels of a few
 of these pairs, as a share of the most that it could be. With it the 20th of a query is nearly what
-its list ends with, and a floor so close leaves a third as many pairs to compare as one from the
-low coefficients alone.
+its list ends with. What that saves, and how close a guess is, depends on the images and is never
+relied upon.
 """
 
 from __future__ import annotations
