@@ -69,12 +69,12 @@ COMMANDS = {"audit": audit_command, "search": search_command}
 
 
 def run_to_the_end(command):
-    """Run a command and return how long it took."""
+    """Run a command and return how long it took, and how long each of its stages."""
     with Watched(command, cwd=ROOT) as run:
         code = run.wait()
         if code not in FINE_EXITS:
             sys.exit("\n".join([f"It ended with {code}:", *run.remarks[-20:]]))
-        return run.seconds
+        return run.seconds, run.stages()
 
 
 def fingerprints(out):
@@ -90,18 +90,21 @@ def measure(what, given):
     """Return the times of whole runs, of killed ones and of their restarts."""
     out = given.folder / f"out-{what}"
     command = COMMANDS[what](given.folder, out, given)
-    wholes, restarts, shares, killed = [], [], [], []
+    wholes, restarts, shares, killed, stages = [], [], [], [], []
     try:
         run_to_the_end(command)  # warms the cache and makes what the sets store once
         for _ in range(given.rounds):
             shutil.rmtree(out)
-            wholes.append(run_to_the_end(command))
+            whole, of_whole = run_to_the_end(command)
+            wholes.append(whole)
             expected = fingerprints(out)
             shutil.rmtree(out)
             with Watched(command, cwd=ROOT) as run:
                 ended = run.wait(KILLED_AT * wholes[-1]) is not None
             killed.append(not ended)
-            restarts.append(run_to_the_end(command))
+            restart, of_restart = run_to_the_end(command)
+            restarts.append(restart)
+            stages.append({"whole": of_whole, "restart": of_restart})
             shares.append(restarts[-1] / wholes[-1])
             if fingerprints(out) != expected or not expected:
                 sys.exit(f"{what}: the restarted run has another result.")
@@ -114,6 +117,7 @@ def measure(what, given):
         "share": spread(shares),
         "killed_before_their_end": sum(killed),
         "rounds": given.rounds,
+        "stages": stages,
         "tables_compared": sorted(expected),
     }
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.datasets.making import decode_raw, plan_of, raw, tree_bytes
 
 from likeness._files import folder_lock
+from likeness._pace import Pace
 from likeness.datasets import (
     ImageSet,
-    _growing,
     building,
     layout,
     prepare_images,
@@ -247,8 +247,8 @@ def test_finished_shards_are_not_decoded_again(source, tmp_path, small_shards):
 
 
 def test_a_shard_under_way_is_gone_on_with(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(_growing, "_MARK_SECONDS", 0)
-    monkeypatch.setattr(_growing, "_MARK_COST", 0)
+    monkeypatch.setattr(Pace, "LEAST_SECONDS", 0)
+    monkeypatch.setattr(Pace, "COST", 0)
     monkeypatch.setattr(layout, "MAX_SHARD_IMAGES", 5)
     plan = plan_of(source)
     build(tmp_path / "whole", plan)

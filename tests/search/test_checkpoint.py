@@ -15,14 +15,16 @@ import pytest
 from tests.search.sources import Source, assert_same, some_images
 from tests.search.test_invariance import OPTIONS, problem, with_blocks
 
-from likeness.search import _block, _checkpoint, search
+from likeness._pace import Pace
+from likeness.search import _block, search
 
 pytestmark = pytest.mark.usefixtures("_save_always")
 
 
 @pytest.fixture
 def _save_always(monkeypatch):
-    monkeypatch.setattr(_checkpoint, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(Pace, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(Pace, "COST", 0.0)
 
 
 class Killed(BaseException):
@@ -188,9 +190,9 @@ def test_every_flipped_byte_is_harmless(monkeypatch, tmp_path):
         assert_same(plain, run(data, tmp_path))
 
 
-def test_state_is_saved_once_a_minute_only(monkeypatch, tmp_path):
-    """A state within a block is written when a minute has passed."""
-    monkeypatch.setattr(_checkpoint, "SECONDS_BETWEEN", 60.0)
+def test_state_is_saved_in_its_pace_only(monkeypatch, tmp_path):
+    """A state within a block is written when the time between two has passed."""
+    monkeypatch.setattr(Pace, "LEAST_SECONDS", 60.0)
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     data = problem("uint8")
@@ -211,8 +213,9 @@ import sys
 from pathlib import Path
 from tests.search.sources import Source
 from tests.search.test_checkpoint import slow_problem
-from likeness.search import _checkpoint, search
-_checkpoint.SECONDS_BETWEEN = 0.0
+from likeness._pace import Pace
+from likeness.search import search
+Pace.LEAST_SECONDS = Pace.COST = 0.0
 queries, references = slow_problem()
 search(queries, references, engine="numpy", threads=1, checkpoint=Path(sys.argv[1]))
 """

@@ -13,13 +13,13 @@ import hashlib
 import io
 import json
 import os
-import time
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from likeness._files import PRIVATE_MODE, sync_folder, writing_to
+from likeness._pace import Pace
 from likeness.datasets._npy import bytes_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from likeness.types import Image
 
 _CHUNK: Final = 1 << 20
-_MARK_SECONDS: Final = 0.5
-_MARK_COST: Final = 30
-"""Marking takes at most one part in so many of the time."""
 
 
 class GrowingShard:
@@ -56,7 +53,7 @@ class GrowingShard:
         """Images in it."""
         self._digest = hashlib.sha256()
         self._stream: IO[bytes] | None = None
-        self._due = time.monotonic() + _MARK_SECONDS
+        self._pace = Pace()
 
     def add(self, pixels: Image) -> None:
         """Write one image behind the others."""
@@ -70,23 +67,20 @@ class GrowingShard:
     @property
     def is_due(self) -> bool:
         """Whether enough time has passed since the last mark."""
-        return self.count > 0 and time.monotonic() >= self._due
+        return self.count > 0 and self._pace.is_due
 
     def mark(self, content: dict[str, Any]) -> None:
         """Hand what was added to the system, with `content`, from which a later run goes on."""
-        began = time.monotonic()
-        state = {**content, "count": self.count, "sha256": self._digest.hexdigest()}
-        text = json.dumps(state, allow_nan=False)
         partial = self._mark_path.with_name(self._mark_path.name + ".partial")
-        with writing_to(self._path):
+        with self._pace.saving(), writing_to(self._path):
+            state = {**content, "count": self.count, "sha256": self._digest.hexdigest()}
+            text = json.dumps(state, allow_nan=False)
             if self._stream is not None:
                 self._stream.flush()
             descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_MODE)
             with os.fdopen(descriptor, "w") as stream:
                 stream.write(text)
             partial.replace(self._mark_path)
-        now = time.monotonic()
-        self._due = now + max(_MARK_SECONDS, _MARK_COST * (now - began))
 
     def resume(self, state: dict[str, Any]) -> bool:
         """Go on where `mark` was; False where the images do not fit their checksum."""

@@ -64,6 +64,7 @@ _OUR_NAMES: Final = {
     layout.CHECKSUMS,
     layout.IMAGES,
     layout.DERIVED,
+    layout.BASELINES,
     layout.NEXT,
     layout.PROGRESS,
     layout.LOCK,

@@ -298,7 +298,7 @@ def remove_set(folder: Path) -> None:
     with writing_to(folder):
         for name in (layout.RECORD, layout.CHECKSUMS, *layout.TABLES):
             (folder / name).unlink(missing_ok=True)
-        for name in (layout.IMAGES, layout.DERIVED, layout.NEXT, layout.PROGRESS):
+        for name in (layout.IMAGES, layout.DERIVED, layout.BASELINES, layout.NEXT, layout.PROGRESS):
             if (folder / name).is_dir():
                 shutil.rmtree(folder / name)
     remove_partial_files(folder)

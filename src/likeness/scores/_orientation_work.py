@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from likeness._progress import Task
     from likeness.scores._orientation_bounds import OrientationIndex
     from likeness.scores.decision_scale import Decisions
+    from likeness.scores.unfinished import Rows, Unfinished
     from likeness.types import Flags, Floats, Integers
 
 _WIDTH: Final = 128
@@ -61,12 +62,15 @@ class QueryBlock:
         ]
         self._floors: list[Floats] = []
 
-    def compare(self, task: Task) -> None:
-        """Meet all references."""
+    def compare(self, task: Task, rows: Rows, state: Unfinished) -> None:
+        """Meet all references, from where the state of these rows says on."""
         total = len(self._references)
-        if self._index is not None:
+        arrays = self.arrays()
+        position = state.resume(rows, arrays)
+        task.advance(len(self._queries) * position)
+        if self._index is not None and not position:
             self._begin()
-        for number, first in enumerate(range(0, total, _BLOCK)):
+        for number, first in enumerate(range(position, total, _BLOCK)):
             last = min(first + _BLOCK, total)
             if self._index is not None and number % FLOORS_EVERY == 0:
                 self._floors = [t.floors(self._depth) for t in (self._plain, self._turned)]
@@ -74,7 +78,17 @@ class QueryBlock:
                 self._whole(first, last)
             else:
                 self._chosen(first, last)
+            state.keep(rows, arrays, last)
             task.advance(len(self._queries) * (last - first))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what was found so far; filling these arrays brings it back."""
+        tables = {"plain": self._plain, "turned": self._turned}
+        return {
+            f"{name}_{field}": array
+            for name, table in tables.items()
+            for field, array in table.arrays().items()
+        }
 
     def rankings(self) -> tuple[PatientRanking, PatientRanking]:
         """Return what was found: the plain and the dihedral ranking."""

@@ -22,6 +22,7 @@ from likeness.types import Floats
 if TYPE_CHECKING:
     from likeness.scores.decision_scale import Decisions
     from likeness.scores.tiles import TileOptions
+    from likeness.scores.unfinished import Rows, Unfinished
     from likeness.types import Integers
 
 _WIDTH: Final = 64
@@ -77,17 +78,22 @@ class TileBlock:
         ]
         self._floors: Floats = np.empty(0)
 
-    def compare(self) -> None:
-        """Meet all references."""
+    def compare(self, rows: Rows, state: Unfinished) -> None:
+        """Meet all references, from where the state of these rows says on."""
         total = len(self._references)
         if self._index is None or not len(self._queries):
             self._whole(np.arange(total))
             return
-        self._begin()
-        for number, first in enumerate(range(0, total, _BLOCK)):
+        arrays = self.table.arrays()
+        position = state.resume(rows, arrays)
+        if not position:
+            self._begin()
+        for number, first in enumerate(range(position, total, _BLOCK)):
             if number % FLOORS_EVERY == 0:
                 self._floors = self.table.floors(self._depth)
-            self._chosen(np.arange(first, min(first + _BLOCK, total)))
+            last = min(first + _BLOCK, total)
+            self._chosen(np.arange(first, last))
+            state.keep(rows, arrays, last)
 
     def _whole(self, images: Integers) -> None:
         """Compare all queries with all of some references."""

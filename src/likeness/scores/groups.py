@@ -8,6 +8,7 @@ the memory grows with the number of groups, not with that of images.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,10 @@ class GroupTable:
         barred = np.flatnonzero(excluded >= 0)
         # Nothing is larger than NaN or equal to it: what must not be met is never written.
         self.best[barred, excluded[barred]] = np.nan
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all that it knows; filling these arrays brings it back."""
+        return {"best": self.best, "image": self.image, "place": self.place}
 
     def keep_table(
         self,

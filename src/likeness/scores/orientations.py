@@ -31,6 +31,7 @@ from likeness.scores._orientation_work import QueryBlock
 from likeness.scores._pruning import index_pays
 from likeness.scores.groups import GroupNumbers, GroupTable
 from likeness.scores.ranking import PatientRanking, stack_rankings
+from likeness.scores.unfinished import FORGETFUL, Unfinished
 from likeness.search._threads import count_threads, single_blas_thread
 from likeness.similarity.transforms import possible_transforms
 from likeness.types import TRANSFORMS, Transform
@@ -55,6 +56,7 @@ def rank_orientations(
     index: OrientationIndex | None = None,
     threads: int | None = None,
     memory_bytes: int = 1 << 30,
+    state: Unfinished = FORGETFUL,
     progress: Progress = SILENT,
 ) -> tuple[PatientRanking, PatientRanking]:
     """Rank the groups by their most similar image, without and with flips and quarter turns.
@@ -76,6 +78,8 @@ def rank_orientations(
         Of the references, where it was made before. None: made here if it pays.
     memory_bytes
         Memory for tables and packed images, roughly; at least one query is taken at a time.
+    state
+        Where the state of a call that takes long is kept, so that one after a kill goes on.
 
     Returns
     -------
@@ -111,6 +115,8 @@ def rank_orientations(
                 references, index, numbers, numbers.excluded(own, stop - start),
                 orientations, depth, pool,
             )  # fmt: skip
-            block.compare(task)
+            block.compare(task, (start, stop), state)
+            if stop < count:
+                state.keep((start, stop), block.arrays(), len(references), at_once=True)
             parts.append(block.rankings())
     return stack_rankings([p for p, _ in parts]), stack_rankings([d for _, d in parts])

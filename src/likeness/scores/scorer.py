@@ -25,6 +25,7 @@ from likeness.scores.stages import (
     part_ranges,
 )
 from likeness.scores.tiles import TileOptions, rank_tiles
+from likeness.scores.unfinished import FORGETFUL, StoredState, Unfinished
 from likeness.search._threads import count_threads
 from likeness.search.options import SearchOptions
 from likeness.search.source import check_sources, chosen_channels
@@ -226,14 +227,25 @@ class Scorer:
         self, question: Question, stage: Stage, start: int, stop: int, before: Rankings
     ) -> Rankings:
         found = self._load(question, stage, start, stop)
-        if found is None:
-            found = self._compute(question, stage, start, stop, before)
-            if self.store is not None:
-                self.store.save(question.key(stage, start, stop), found)
+        if found is not None:
+            return found
+        if self.store is None:
+            return self._compute(question, stage, start, stop, before, FORGETFUL)
+        key = question.key(stage, start, stop)
+        state = StoredState(self.store, key)
+        found = self._compute(question, stage, start, stop, before, state)
+        self.store.save(key, found)
+        state.forget()
         return found
 
     def _compute(
-        self, question: Question, stage: Stage, start: int, stop: int, before: Rankings
+        self,
+        question: Question,
+        stage: Stage,
+        start: int,
+        stop: int,
+        before: Rankings,
+        state: Unfinished,
     ) -> Rankings:
         options, indexes = self.options, self._indexes
         # Many small scorings together may be worth an index.
@@ -251,6 +263,7 @@ class Scorer:
                 index=indexes.orientations(expected),
                 threads=options.threads,
                 memory_bytes=options.memory_bytes,
+                state=state,
             )
             return {"plain": plain, "dihedral": dihedral}
         if stage == "tiles":
@@ -264,6 +277,7 @@ class Scorer:
                 index=indexes.tiles(options.tiles, expected),
                 threads=options.threads,
                 memory_bytes=options.memory_bytes,
+                state=state,
             )
             return {"tiles": ranking}
         ranking = rank_registered(
@@ -280,6 +294,7 @@ class Scorer:
             index=indexes.features,
             threads=options.threads,
             memory_bytes=options.memory_bytes,
+            state=state,
         )
         return {"registered": ranking}
 

@@ -1,9 +1,10 @@
 """Finished scores on disk, so that a killed audit does not begin anew and a second one finds them.
 
 One NPZ file per part, named by the hash of everything that the scores depend on, with the SHA-256
-of its bytes behind them. Several processes may use one folder: a file appears complete or not at
-all, and whoever computes a part that another one has just saved replaces it with the same numbers.
-A damaged file is ignored and its work done again. Nothing is unpickled.
+of its bytes behind them; beside it, until it is there, the state of the part at work. Several
+processes may use one folder: a file appears complete or not at all, and whoever computes a part
+that another one has just saved replaces it with the same numbers. A damaged file is ignored and its
+work done again. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness._files import atomic_write, make_folder
+from likeness._files import atomic_write, make_folder, writing_to
 from likeness.scores.ranking import FAMILIES, Family, PatientRanking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 FORMAT_VERSION: Final = 2
+BEGUN: Final = ".begun.npz"
+"""How the names of states end."""
 _DIGEST: Final = 32
 _DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 _FIELDS: Final = {
@@ -46,41 +50,55 @@ class ScoreStore:
     ) -> dict[Family, PatientRanking] | None:
         """Return the part of `rows` queries saved under `key`, or None."""
         try:
-            content = self._path(key).read_bytes()
-            whole, digest = content[:-_DIGEST], content[-_DIGEST:]
-            # Before anything is read out of it: damaged archives fail in too many ways.
-            if hashlib.sha256(whole).digest() != digest:
-                return None
-            with np.load(io.BytesIO(whole), allow_pickle=False) as file:
-                if int(file["format"]) != FORMAT_VERSION or str(file["key"]) != key:
-                    return None
-                return {
-                    family: PatientRanking(
-                        *(
-                            _checked(file[f"{family}_{field}"], rows, dtype, axes)
-                            for field, (dtype, axes) in _FIELDS.items()
-                        )
+            found = _read(self._path(key), key)
+            return {
+                family: PatientRanking(
+                    *(
+                        _checked(found[f"{family}_{field}"], rows, dtype, axes)
+                        for field, (dtype, axes) in _FIELDS.items()
                     )
-                    for family in families
-                }
+                )
+                for family in families
+            }
         except _DAMAGE:
             return None
 
     def save(self, key: str, rankings: dict[Family, PatientRanking]) -> None:
         """Save a part under `key`, atomically."""
-        make_folder(self.folder, private=True)
         content = {
             f"{family}_{field}": getattr(rankings[family], field)
             for family in FAMILIES
             if family in rankings
             for field in _FIELDS
         }
-        content |= {"format": np.array(FORMAT_VERSION), "key": np.array(key)}
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **content)
-        whole = buffer.getvalue()
-        with atomic_write(self._path(key), private=True, several_writers=True) as stream:
-            stream.write(whole + hashlib.sha256(whole).digest())
+        self._write(self._path(key), key, content)
+
+    def load_state(self, key: str, rows: tuple[int, int]) -> dict[str, NDArray[Any]]:
+        """Return the arrays saved last of some queries of the part at work; none if there are none.
+
+        Parameters
+        ----------
+        key
+            Of the part.
+        rows
+            First and last + 1 of the queries, counted within the part.
+        """
+        try:
+            return _read(self._state_path(key, rows), key)
+        except _DAMAGE:
+            return {}
+
+    def save_state(
+        self, key: str, rows: tuple[int, int], arrays: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Save arrays of a part at work, atomically."""
+        self._write(self._state_path(key, rows), key, arrays)
+
+    def remove_states(self, key: str) -> None:
+        """Remove what was saved of the part while it was at work."""
+        with writing_to(self.folder):
+            for path in self.folder.glob(f"{key[:32]}-*{BEGUN}"):
+                path.unlink(missing_ok=True)
 
     def has(self, key: str) -> bool:
         """Whether something is saved under `key`; it may be damaged."""
@@ -88,6 +106,34 @@ class ScoreStore:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key[:32]}.npz"
+
+    def _state_path(self, key: str, rows: tuple[int, int]) -> Path:
+        return self.folder / f"{key[:32]}-{rows[0]}-{rows[1]}{BEGUN}"
+
+    def _write(self, path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        make_folder(self.folder, private=True)
+        names = {"format": np.array(FORMAT_VERSION), "key": np.array(key)}
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **{**arrays, **names})
+        whole = buffer.getbuffer()
+        with atomic_write(path, private=True, several_writers=True) as stream:
+            stream.write(whole)
+            stream.write(hashlib.sha256(whole).digest())
+
+
+def _read(path: Path, key: str) -> dict[str, NDArray[Any]]:
+    """Return all arrays of a file; `_DAMAGE` is raised where it is not that of the key, whole."""
+    content = memoryview(path.read_bytes())
+    whole, digest = content[:-_DIGEST], content[-_DIGEST:]
+    # Before anything is read out of it: damaged archives fail in too many ways.
+    if hashlib.sha256(whole).digest() != digest:
+        msg = "its checksum is another"
+        raise ValueError(msg)
+    with np.load(io.BytesIO(whole), allow_pickle=False) as file:
+        if int(file["format"]) != FORMAT_VERSION or str(file["key"]) != key:
+            msg = "it is of another version or part"
+            raise ValueError(msg)
+        return {name: file[name] for name in file.files if name not in {"format", "key"}}
 
 
 def _checked(values: NDArray[Any], rows: int, dtype: type, axes: int) -> NDArray[Any]:

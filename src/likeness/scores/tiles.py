@@ -36,6 +36,7 @@ from likeness.scores._tile_work import TileBlock
 from likeness.scores.groups import GroupTable
 from likeness.scores.ranking import PatientRanking, stack_rankings
 from likeness.scores.tile_index import TileIndex
+from likeness.scores.unfinished import FORGETFUL, Unfinished
 from likeness.search._threads import count_threads, single_blas_thread
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def rank_tiles(
     index: TileIndex | None = None,
     threads: int | None = None,
     memory_bytes: int = _DEFAULT_MEMORY,
+    state: Unfinished = FORGETFUL,
     progress: Progress = SILENT,
 ) -> PatientRanking:
     """Rank the groups of the references by their most similar tiles.
@@ -103,6 +105,8 @@ def rank_tiles(
         None for all cores.
     memory_bytes
         Working memory, without the images and the result.
+    state
+        Where the state of a call that takes long is kept, so that one after a kill goes on.
 
     Returns
     -------
@@ -149,7 +153,9 @@ def rank_tiles(
                 plan, options, queries.read(start, stop), references, index,
                 GroupTable(excluded[start:stop], num_groups), groups, depth, pool,
             )  # fmt: skip
-            block.compare()
+            block.compare((start, stop), state)
+            if stop < count:
+                state.keep((start, stop), block.table.arrays(), total, at_once=True)
             parts.append(_ranking(block.table, depth, plan.layout))
             task.advance(stop - start)
     return stack_rankings(parts)

@@ -13,7 +13,6 @@ and its work done again. Nothing is unpickled.
 from __future__ import annotations
 
 import re
-import time
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from likeness._files import atomic_write, hash_of_json, make_folder
+from likeness._pace import Pace
 from likeness.search._block import BlockState, Job
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT_VERSION: Final = 2
-SECONDS_BETWEEN: Final = 60.0
 _PARTIAL: Final = "partial.npz"
 _BLOCK: Final = re.compile(r"block-(\d+)-(\d+)\.npz")
 _DAMAGE: Final = (
@@ -50,7 +49,7 @@ class Checkpoint:
     def __init__(self, folder: Path | None, job: Job) -> None:
         self._folder = folder
         self._job = job
-        self._saved = time.monotonic()
+        self._pace = Pace()
         if folder is not None:
             make_folder(folder, private=True)
             self._key = _key(job)
@@ -83,16 +82,16 @@ class Checkpoint:
 
     def save_partial(self, state: BlockState) -> None:
         """Save the block at work, unless that was done a short while ago."""
-        if self._folder is not None and time.monotonic() - self._saved >= SECONDS_BETWEEN:
-            self._save(self._folder / _PARTIAL, state)
-            self._saved = time.monotonic()
+        if self._folder is not None and self._pace.is_due:
+            with self._pace.saving():
+                self._save(self._folder / _PARTIAL, state)
 
     def save_finished(self, state: BlockState) -> None:
         """Save a finished block."""
         if self._folder is not None:
             self._save(self._folder / f"block-{state.start}-{state.stop}.npz", state)
             (self._folder / _PARTIAL).unlink(missing_ok=True)
-            self._saved = time.monotonic()
+            self._pace.start()
 
     def _save(self, path: Path, state: BlockState) -> None:
         place = np.array([state.start, state.stop, state.position], dtype=np.int64)

@@ -24,6 +24,7 @@ from likeness.scores.registration.pairs import ReferenceSide, compare
 from likeness.scores.registration.poses import PLACEMENT
 from likeness.scores.registration.proposals import Proposer, proposed_pairs
 from likeness.scores.registration.shortlist import FeatureIndex
+from likeness.scores.unfinished import FORGETFUL, Unfinished
 from likeness.search._threads import count_threads, single_blas_thread
 from likeness.search.source import read_images
 from likeness.similarity.transforms import possible_transforms
@@ -52,6 +53,7 @@ def rank_registered(
     index: FeatureIndex | None = None,
     threads: int | None = None,
     memory_bytes: int = 1 << 30,
+    state: Unfinished = FORGETFUL,
     progress: Progress = SILENT,
 ) -> PatientRanking:
     """Rank the groups of every query by their likeness after registration.
@@ -81,6 +83,8 @@ def rank_registered(
         None for all cores that this process may use.
     memory_bytes
         Limit for what is held beside the arguments and the result.
+    state
+        Where the state of a call that takes long is kept, so that one after a kill goes on.
 
     Returns
     -------
@@ -112,6 +116,9 @@ def rank_registered(
     group = np.full((count, width_of_result), -1, dtype=np.int32)
     placement = np.zeros((count, width_of_result, PLACEMENT), dtype=np.float32)
 
+    result = {"similarity": similarity, "image": image, "group": group, "placement": placement}
+    ranked = state.resume((0, count), result)
+
     def rank(start: int) -> int:
         stop = min(start + _QUERIES_AT_ONCE, count)
         values_of = query_scale.read(start, stop)
@@ -137,7 +144,11 @@ def rank_registered(
         ThreadPoolExecutor(threads) as pool,
         progress.task("registration", count) as task,
     ):
-        for done in pool.map(rank, range(0, count, _QUERIES_AT_ONCE)):
+        task.advance(ranked)
+        for done in pool.map(rank, range(ranked, count, _QUERIES_AT_ONCE)):
+            ranked += done
+            # Threads are at work on the rows behind these, which are ranked anew after a kill.
+            state.keep((0, count), result, ranked)
             task.advance(done)
     return PatientRanking(similarity, group, image, placement)
 
