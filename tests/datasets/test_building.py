@@ -393,6 +393,20 @@ def test_other_settings_are_refused_with_the_difference(source, tmp_path):
     assert verify(out).ok
 
 
+def test_a_set_that_keeps_what_audits_found_may_be_prepared_again(source, tmp_path):
+    out = tmp_path / "out"
+    build(out, plan_of(source))
+    kept = out / layout.BASELINES / "scores" / "1.npz"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"scores")
+    build(out, plan_of(source))
+    assert kept.read_bytes() == b"scores"
+    other = plan_of(source, settings={"kind": "raw", "threshold": 4})
+    build(out, other, run=RunOptions(overwrite=True))
+    assert not kept.exists()
+    assert verify(out).ok
+
+
 def test_changed_sources_are_refused_by_name(source, tmp_path):
     out = tmp_path / "out"
     build(out, plan_of(source))
