@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tests.datasets.making import plan_of, raw, tree_bytes
 
-from likeness.datasets import ImageSet, layout
+from likeness.datasets import ImageSet, layout, verify
 from likeness.datasets.building import build
-from likeness.datasets.derived import derived_rows
+from likeness.datasets.derived import SharedArrays, Step, derived_rows
 from likeness.errors import DamagedSetError
 
 SETTINGS = {"version": 1, "levels": [1, 2]}
@@ -164,7 +164,7 @@ def test_wrappers_hand_on_what_they_wrap(folder):
     silent, make = Wrapped(images, np.array([3, 1, 8])), Counting()
     check(derived_rows(silent, "sums", SETTINGS, make), silent)
     check(derived_rows(silent, "sums", SETTINGS, make), silent)
-    assert make.images == 1 + 3 + 1  # as long as the source lives they are kept
+    assert make.images == 1 + 3  # as long as the source lives they are kept
 
 
 @pytest.mark.parametrize("in_memory", [0, 1 << 20])
@@ -178,7 +178,7 @@ def test_arrays_are_derived_in_memory_or_in_a_temporary_folder(tmp_path, in_memo
     make = Counting()
     part = images.subset([3, 2])
     check(derived_rows(part, "sums", SETTINGS, make, **given), part)
-    assert make.images == 1
+    assert make.images == 0
     del found, images, part
     assert not list(tmp_path.iterdir())
 
@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_written_is_left_alone(folder, tmp_path, monkeyp
     monkeypatch.setattr(os, "open", refuse)  # the tests may run as root, whom no mode stops
     make = Counting()
     check(derived_rows(images, "sums", SETTINGS, make), images)
-    assert make.images == 1 + 15  # nowhere to keep it: all of it, in memory
+    assert make.images == 2 + 15  # nowhere to keep it: all of it, in memory
     make = Counting()
     check(derived_rows(images, "sums", SETTINGS, make, work=tmp_path / "work"), images)
     assert make.images == 1 + 4  # three shards are there
@@ -266,7 +266,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.datasets.test_derived import SETTINGS, sums
 from likeness.datasets import ImageSet
-from likeness.datasets.derived import derived_rows
+from likeness.datasets.derived import SharedArrays, Step, derived_rows
 left = int(sys.argv[3])
 rename = Path.replace
 def replace(self, target):
@@ -323,3 +323,87 @@ def test_what_is_written_says_what_it_was_made_of(folder):
     assert content["made_of_sha256"] == images.record["files"]["images/00003.npy"]["sha256"]
     assert content["settings"] == {"settings": SETTINGS, "channels": None}
     assert content["num_rows"] == 3
+
+
+def doubled(rows):
+    """Derived from the field "sum" of `sums`."""
+    return {"doubled": 2 * rows}
+
+
+class Centred:
+    """Sums less their mean over the whole set, which is a shared array."""
+
+    def __init__(self, offset=0.0):
+        self.learned = self.images = 0
+        self.shared = SharedArrays(self.learn)
+        self.offset = offset
+
+    def learn(self, rows):
+        self.learned += 1
+        return {"mean": sums(rows.read(0, len(rows)))["sum"].mean(axis=0) + self.offset}
+
+    def __call__(self, images):
+        self.images += len(images)
+        return {"centred": sums(images)["sum"] - self.shared.arrays["mean"]}
+
+    def of(self, images, **given):
+        return derived_rows(images, "centred", SETTINGS, self, shared=self.shared, **given)
+
+
+def centred(images, whole):
+    return sums(everything(images))["sum"] - sums(everything(whole))["sum"].mean(axis=0)
+
+
+def test_rows_are_derived_from_derived_rows(folder):
+    step = Step("sums", SETTINGS, sums, "sum")
+    images = ImageSet.open(folder)
+    for part in (images, images.subset([7, 2, 11]), ImageSet.from_arrays(everything(images))):
+        found = derived_rows(part, "doubled", {}, doubled, through=step)["doubled"]
+        assert np.array_equal(found.read(0, len(part)), 2 * sums(everything(part))["sum"])
+    names = {path.name.rpartition("-")[0] for path in (folder / "derived").iterdir()}
+    assert names == {"sums", "doubled"}
+
+    def never(rows):
+        assert len(rows) == 1  # to see what is made
+        return doubled(rows)
+
+    derived_rows(ImageSet.open(folder), "doubled", {}, never, through=step)
+    assert verify(folder).ok
+
+
+def test_shared_arrays_are_learned_once_from_all_images(folder):
+    images = ImageSet.open(folder)
+    first, second = Centred(), Centred(offset=5.0)
+    part = images.subset([3, 9])
+    found = first.of(part)["centred"]
+    assert np.array_equal(found.read(0, 2), centred(part, images))
+    again = second.of(ImageSet.open(folder))["centred"]
+    assert np.array_equal(again.read(0, 15), centred(images, images))
+    assert (first.learned, first.images) == (1, 1 + 15)
+    assert (second.learned, second.images) == (0, 1)
+    assert verify(folder).ok
+    arrays = ImageSet.from_arrays(everything(images))
+    third, fourth = Centred(), Centred(offset=5.0)
+    for one in (third, fourth):
+        assert np.array_equal(one.of(arrays)["centred"].read(0, 15), centred(images, images))
+    assert (third.learned, fourth.learned) == (1, 0)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_rows_made_with_other_shared_arrays_are_made_again(folder, damage):
+    Centred().of(ImageSet.open(folder))
+    [path] = folder.glob("derived/*/shared.npz")
+    content = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    else:
+        half = len(content) // 2
+        path.write_bytes(content[:half] + (b"" if damage == "cut" else b"?" + content[half + 1 :]))
+        [problem] = verify(folder).problems
+        assert "shared.npz' was changed" in problem
+    other = Centred(offset=5.0)
+    images = ImageSet.open(folder)
+    found = other.of(images)["centred"].read(0, 15)
+    assert np.array_equal(found, centred(images, images) - 5.0)
+    assert (other.learned, other.images) == (1, 1 + 15)
+    assert verify(folder).ok

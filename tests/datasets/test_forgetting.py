@@ -23,7 +23,7 @@ from likeness.datasets import (
 from likeness.datasets.appending import append
 from likeness.datasets.building import read_accounting, read_source_rows
 from likeness.datasets.changes import overwrite
-from likeness.datasets.derived import derived_rows
+from likeness.datasets.derived import SharedArrays, derived_rows
 from likeness.datasets.forgetting import forget
 from likeness.errors import DamagedSetError, InputError, OptionError, SourceChangedError
 
@@ -128,6 +128,27 @@ def test_shards_of_others_and_their_derived_rows_stay(folder):
     rewritten = sum(images.record["shard_rows"][int(number)] for number in numbers)
     assert sum(seen) == 1 + rewritten
     assert np.array_equal(rows.read(0, len(images)), sums(images.read(0, len(images)))["sum"])
+    assert verify(folder).ok
+
+
+def test_what_was_learned_from_all_images_goes_with_any_of_them(folder):
+    shared = SharedArrays(lambda rows: {"mean": rows.read(0, len(rows)).mean(axis=0)})
+
+    def make(images):
+        return {"rest": images - shared.arrays["mean"]}
+
+    images = ImageSet.open(folder)
+    derived_rows(images, "rest", {}, make, shared=shared)
+    [kind] = (folder / "derived").glob("rest-*")
+    before = [path for path in kind.iterdir() if not path.name.startswith(".")]
+    forecast = forget(folder, ["Pat4"], dry_run=True)
+    done = forget(folder, ["Pat4"])
+    assert [path for path in kind.iterdir() if not path.name.startswith(".")] == []
+    assert forecast.num_derived == done.num_derived >= len(before) > 4
+    images = ImageSet.open(folder)
+    rest = derived_rows(images, "rest", {}, make, shared=shared)["rest"].read(0, len(images))
+    pixels = images.read(0, len(images))
+    assert np.array_equal(rest, pixels - pixels.mean(axis=0))
     assert verify(folder).ok
 
 

@@ -4,6 +4,7 @@
 
     derived/coarse-1f0c93aa/levels-00000.npy   the field "levels" of the images of shard 0
     derived/coarse-1f0c93aa/00000.json         written last: what the files of shard 0 were made of
+    derived/coarse-1f0c93aa/shared.npz         what all rows depend on, see `_shared_arrays`
 
 The JSON file names the SHA-256 of the shard, the settings, and size and SHA-256 of the files beside
 it. Rows are used only where all of that fits, so a shard that was rewritten, files of other
@@ -46,8 +47,12 @@ if TYPE_CHECKING:
 
 FORMAT_NAME: Final = "likeness derived rows"
 FORMAT_VERSION: Final = 1
+SHARED: Final = "shared.npz"
+_DIGEST: Final = 32
 _RECORD_NAME: Final = re.compile(r"\d{5,}\.json")
-_DATA_NAME: Final = re.compile(r"[a-z0-9_-]+-\d{5,}\.npy(\.partial)?|\d{5,}\.json\.partial")
+_DATA_NAME: Final = re.compile(
+    r"[a-z0-9_-]+-\d{5,}\.npy(\.partial)?|(\d{5,}\.json|shared\.npz)\.partial"
+)
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,13 @@ class Recipe:
     """JSON values that tell this recipe from others of the same name."""
     make: Callable[[Images], dict[str, NDArray[Any]]]
     fields: dict[str, Field]
+    shared_sha256: str = ""
+    """Of the arrays that all rows depend on, where there are such."""
 
     @property
     def folder_name(self) -> str:
         """Name of the folder of its files."""
-        return f"{self.name}-{hash_of_json(self.settings)[:8]}"
+        return folder_name(self.name, self.settings)
 
     def made(self, images: Images) -> dict[str, NDArray[Any]]:
         """Return the fields of some images.
@@ -105,17 +112,23 @@ class SourceShard:
     num_rows: int
 
 
+def folder_name(name: str, settings: dict[str, Any]) -> str:
+    """Return the name of the folder of the rows of a recipe."""
+    return f"{name}-{hash_of_json(settings)[:8]}"
+
+
 def describe_recipe(
     name: str,
     settings: dict[str, Any],
     make: Callable[[Images], dict[str, NDArray[Any]]],
     first: Images,
+    shared_sha256: str = "",
 ) -> Recipe:
     """Learn from one image which fields a recipe gives."""
     fields = {
         field: Field(tuple(rows.shape[1:]), rows.dtype) for field, rows in make(first).items()
     }
-    return Recipe(name, json.loads(json.dumps(settings)), make, fields)
+    return Recipe(name, json.loads(json.dumps(settings)), make, fields, shared_sha256)
 
 
 def find_shard(
@@ -151,7 +164,7 @@ def make_shard(
     recipe: Recipe,
     source: SourceShard,
     shard: Shard,
-    pieces: Iterable[tuple[Images, Images]],
+    pieces: Iterable[tuple[Images | None, Images]],
 ) -> None:
     """Write the files of one shard; the caller holds its lock.
 
@@ -160,7 +173,8 @@ def make_shard(
     shard
         The shard of images.
     pieces
-        Its images in pieces, as they are stored and as the recipe gets them.
+        Its images in pieces, as they are stored and as the recipe gets them; None for the first
+        where the recipe gets other rows, which have been checked.
 
     Raises
     ------
@@ -174,6 +188,7 @@ def make_shard(
         record.unlink(missing_ok=True)
     with shard.path.open("rb") as stream:
         digest = hashlib.sha256(stream.read(shard.offset))
+    was_read = True
     with ExitStack() as stack:
         writers = {
             field: stack.enter_context(
@@ -186,10 +201,13 @@ def make_shard(
             for field, kind in recipe.fields.items()
         }
         for stored, seen in pieces:
-            digest.update(bytes_of(stored))
+            if stored is None:
+                was_read = False
+            else:
+                digest.update(bytes_of(stored))
             for field, rows in recipe.made(seen).items():
                 writers[field].write_rows(rows)
-        if digest.hexdigest() != source.sha256:
+        if was_read and digest.hexdigest() != source.sha256:
             msg = (
                 f"{source.name!r} was changed: its checksum does not fit. Run likeness verify on "
                 "the image set, and prepare it again."
@@ -216,8 +234,21 @@ def shard_lock(folder: Path, number: int) -> Iterator[bool]:
     OutputError
         If the folder cannot be written.
     """
+    with named_lock(folder, f"{number:05d}") as ours:
+        yield ours
+
+
+@contextmanager
+def named_lock(folder: Path, name: str) -> Iterator[bool]:
+    """Hold the lock of that name; gives False, at once, where another process holds it.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
     make_folder(folder, private=True)
-    path = folder / f".{number:05d}.lock"
+    path = folder / f".{name}.lock"
     with writing_to(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_MODE)
     with os.fdopen(descriptor, "r+"):
@@ -227,6 +258,21 @@ def shard_lock(folder: Path, number: int) -> Iterator[bool]:
 def file_name(field: str, number: int) -> str:
     """Return the name of the file of one field and shard."""
     return f"{field}-{number:05d}.npy"
+
+
+def sealed_content(path: Path) -> tuple[memoryview, str] | None:
+    """Return what a file holds before the SHA-256 that ends it, and that; None if it does not fit.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    content = memoryview(path.read_bytes())
+    digest = hashlib.sha256(content[:-_DIGEST])
+    return (
+        (content[:-_DIGEST], digest.hexdigest()) if digest.digest() == content[-_DIGEST:] else None
+    )
 
 
 def sha256_once(path: Path, checked: dict[Path, tuple[Any, str]]) -> str:
@@ -247,6 +293,7 @@ def _about(recipe: Recipe, source: SourceShard) -> dict[str, Any]:
         "made_of": source.name,
         "made_of_sha256": source.sha256,
         "num_rows": source.num_rows,
+        **({"shared_sha256": recipe.shared_sha256} if recipe.shared_sha256 else {}),
         "fields": {
             field: {"dtype": kind.dtype.str, "row_shape": list(kind.row_shape)}
             for field, kind in recipe.fields.items()
@@ -306,7 +353,15 @@ def check_derived(folder: Path, names: set[str], shards: dict[str, str]) -> Iter
             else:
                 yield Checked(beside.stat().st_size, is_file=True)
     for name in sorted(left):
-        if _DATA_NAME.fullmatch(name.rpartition("/")[2]):
+        if name.endswith(f"/{SHARED}"):
+            shared = folder.parent / name
+            if sealed_content(shared) is None:
+                yield Checked(
+                    problem=f"{name!r} was changed; it and the rows beside it will be made again"
+                )
+            else:
+                yield Checked(shared.stat().st_size, is_file=True)
+        elif _DATA_NAME.fullmatch(name.rpartition("/")[2]):
             yield Checked(note=f"{name!r} is not finished; it will be made again")
         else:
             yield Checked(problem=f"{name!r} does not belong to the set")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from contextlib import suppress
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from likeness._files import sync_folder, writing_to
 from likeness.datasets import layout
-from likeness.datasets._derived_files import shard_lock
+from likeness.datasets._derived_files import SHARED, shard_lock
 from likeness.datasets._mentions import Mentions
 from likeness.datasets.split_records import scrub_split, update_split
 from likeness.datasets.writer import remove_partial_files
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 1 << 20
 _WAIT_SECONDS: Final = 0.1
+_NUMBERED: Final = re.compile(r"(?:[a-z0-9_-]+-)?(\d{5,})\.(?:npy|json)(?:\.partial)?")
 
 
 def settle(folder: Path) -> dict[str, Any] | None:
@@ -123,9 +125,7 @@ def remove_derived(folder: Path, numbers: Iterable[int]) -> int:
     """
     removed = 0
     for kind in derived_folders(folder):
-        for number in numbers:
-            if not list(kind.glob(f"*{number:05d}.*")):
-                continue
+        for number in stale_numbers(kind, numbers):
             done = False
             while not done:
                 with shard_lock(kind, number) as ours:
@@ -137,8 +137,22 @@ def remove_derived(folder: Path, numbers: Iterable[int]) -> int:
                         done = True
                 if not done:
                     time.sleep(_WAIT_SECONDS)
+        for path in kind.glob(SHARED):
+            overwrite(path)
+            path.unlink()
+            removed += 1
         sync_folder(kind)
     return removed
+
+
+def stale_numbers(kind: Path, numbers: Iterable[int]) -> list[int]:
+    """Return of which shards a folder of derived rows holds files that a change makes stale.
+
+    Those of the changed shards; all of them where the rows depend on arrays that were learned from
+    all images.
+    """
+    held = {int(found[1]) for path in kind.iterdir() if (found := _NUMBERED.fullmatch(path.name))}
+    return sorted(held if (kind / SHARED).exists() else held.intersection(numbers))
 
 
 def remove_baselines(folder: Path) -> None:

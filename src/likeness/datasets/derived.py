@@ -9,13 +9,16 @@ checksum of the set: adding, losing or removing them changes nothing but time.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -26,6 +29,7 @@ from likeness.datasets._derived_files import (
     SourceShard,
     describe_recipe,
     find_shard,
+    folder_name,
     make_shard,
     shard_lock,
 )
@@ -37,6 +41,7 @@ from likeness.datasets._rows import (
     TemporaryFolder,
     TemporaryRows,
 )
+from likeness.datasets._shared_arrays import SharedArrays
 from likeness.datasets._store import Shard, ShardStore, open_shard
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.layout import DERIVED, shard_name
@@ -49,15 +54,55 @@ if TYPE_CHECKING:
 
     from likeness.types import Images, Integers
 
-__all__ = ["Rows", "Source", "derived_rows"]
+Make: TypeAlias = "Callable[[Images], dict[str, NDArray[Any]]]"
+
+__all__ = ["Rows", "SharedArrays", "Source", "Step", "derived_rows"]
 
 _PIECE_VALUES: Final = 8 << 20
 """Pixels that `make` gets at once: 64 MB once they are float64."""
 _WAIT_SECONDS: Final = 0.2
+_READERS: Final = 2
+"""Threads that compare checksums: hashing is about as fast as a disk."""
 
 _checked: dict[Path, tuple[Any, str]] = {}
-_kept: weakref.WeakKeyDictionary[Any, dict[str, dict[str, Rows]]] = weakref.WeakKeyDictionary()
+_Kept: TypeAlias = "tuple[dict[str, Rows], dict[str, NDArray[Any]]]"
+_kept: weakref.WeakKeyDictionary[Any, dict[str, _Kept]] = weakref.WeakKeyDictionary()
 _kept_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Step:
+    """Rows that others are derived from."""
+
+    name: str
+    settings: dict[str, Any]
+    make: Make
+    field: str
+    """Which of the fields that `make` gives."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is wanted, see `derived_rows`."""
+
+    name: str
+    settings: dict[str, Any]
+    make: Make
+    through: Step | None
+    shared: SharedArrays | None
+    work: Path | None
+    progress: Progress
+    keep_in_memory_bytes: int
+
+    def of_step(self, step: Step) -> _Request:
+        """Return the request for the rows that these are derived from."""
+        settings = step.name, step.settings, step.make, None, None
+        return _Request(*settings, self.work, self.progress, self.keep_in_memory_bytes)
+
+    def recipe(self, full: dict[str, Any], first: Images) -> Recipe:
+        """Learn from one image what is made, once the shared arrays are known."""
+        sha256 = "" if self.shared is None else self.shared.sha256
+        return describe_recipe(self.name, full, self.make, first, sha256)
 
 
 class Source(Protocol):
@@ -82,8 +127,10 @@ def derived_rows(
     images: Source,
     name: str,
     settings: dict[str, Any],
-    make: Callable[[Images], dict[str, NDArray[Any]]],
+    make: Make,
     *,
+    through: Step | None = None,
+    shared: SharedArrays | None = None,
     work: Path | None = None,
     progress: Progress = SILENT,
     keep_in_memory_bytes: int = 256 << 20,
@@ -103,6 +150,11 @@ def derived_rows(
         Gets some images (n, C, H, W), with the channels of `images`, and returns arrays (n, ...) by
         field. A row must depend on its own image alone. Rows that are found may have been made by
         another machine: let nothing hang on the last bit of a floating-point sum in them.
+    through
+        Derived rows that `make` gets instead of images.
+    shared
+        Arrays on which all rows depend. They are found or made, from all that `make` gets, before
+        `make` is called.
     work
         Folder for rows that cannot be stored with the set.
     keep_in_memory_bytes
@@ -125,41 +177,91 @@ def derived_rows(
         msg = f"name is {name!r}; expected lower-case letters, digits, '_' and '-'"
         raise ValueError(msg)
     whole, rows = _whole(images)
-    channels = whole.stored.channel_rows if isinstance(whole, ImageSet) else None
-    if isinstance(whole, ImageSet) and channels == tuple(range(whole.stored.store.image_shape[0])):
-        channels = None
-    full = {"settings": settings, "channels": None if channels is None else list(channels)}
-    recipe = describe_recipe(name, full, make, images.read(0, 1))
-    pixels = _Pixels(whole, channels)
-    found = _stored(pixels, recipe, work, progress)
-    if found is None:
-        found = _unstored(pixels, recipe, work, progress, keep_in_memory_bytes)
+    request = _Request(name, settings, make, through, shared, work, progress, keep_in_memory_bytes)
+    found = _of_all(whole, request)
     if rows is None:
         return found
     return {field: SelectedRows(all_rows, rows) for field, all_rows in found.items()}
 
 
-class _Pixels:
-    """All images of a source, and those channels of them that the recipe gets."""
+def _of_all(whole: Any, request: _Request) -> dict[str, Rows]:  # noqa: ANN401
+    """Return the rows of all images of a source that is no part of another one."""
+    channels = whole.stored.channel_rows if isinstance(whole, ImageSet) else None
+    if isinstance(whole, ImageSet) and channels == tuple(range(whole.stored.store.image_shape[0])):
+        channels = None
+    full = {"settings": request.settings, "channels": None if channels is None else list(channels)}
+    before = None
+    if request.through is not None:
+        step = request.through
+        full["through"] = {"name": step.name, "settings": step.settings}
+        before = _of_all(whole, request.of_step(step))[step.field]
+    pixels = _Pixels(whole, channels, before)
+    found = _stored(pixels, full, request)
+    return _unstored(pixels, full, request) if found is None else found
 
-    def __init__(self, whole: Any, channels: tuple[int, ...] | None) -> None:  # noqa: ANN401
+
+class _Pixels:
+    """All images of a source, and what the recipe gets: some of their channels, or other rows."""
+
+    def __init__(
+        self,
+        whole: Any,  # noqa: ANN401
+        channels: tuple[int, ...] | None,
+        before: Rows | None,
+    ) -> None:
         self.whole = whole
         self.source = whole.stored.store if isinstance(whole, ImageSet) else whole
-        self._channels = channels
-        self._piece = max(1, _PIECE_VALUES // int(np.prod(self.source.image_shape)))
+        self._channels, self._before = channels, before
+        shape = self.source.image_shape if before is None else before.row_shape
+        self._piece = max(1, _PIECE_VALUES // int(np.prod(shape)))
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def pieces(self, start: int, stop: int, task: Task) -> Iterator[tuple[Images, Images]]:
-        """Yield the images as they are stored, and as the recipe gets them."""
+    def pieces(self, start: int, stop: int, task: Task) -> Iterator[tuple[Images | None, Images]]:
+        """Yield the images as they are stored, and as the recipe gets them.
+
+        None for the first where it gets other rows.
+        """
         for first in range(start, stop, self._piece):
-            stored = self.source.read(first, min(first + self._piece, stop))
-            seen = stored
-            if self._channels is not None:
-                seen = np.ascontiguousarray(stored[:, list(self._channels)])
-            yield stored, seen
-            task.advance(len(stored))
+            last = min(first + self._piece, stop)
+            if self._before is not None:
+                yield None, self._before.read(first, last)
+            else:
+                stored = self.source.read(first, last)
+                yield stored, self.chosen(stored)
+            task.advance(last - first)
+
+    @property
+    def seen(self) -> Rows:
+        """What the recipe gets of all images."""
+        return _AsSeen(self) if self._before is None else self._before
+
+    def chosen(self, stored: Images) -> Images:
+        """Return the channels that the recipe gets."""
+        if self._channels is None:
+            return stored
+        return np.ascontiguousarray(stored[:, list(self._channels)])
+
+
+class _AsSeen:
+    """The images of a source with the channels that the recipe gets, as rows."""
+
+    def __init__(self, pixels: _Pixels) -> None:
+        self._pixels = pixels
+        first = self.read(0, 1)
+        self.row_shape, self.dtype = first.shape[1:], first.dtype
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def read(self, start: int, stop: int) -> Images:
+        """Return images `start` to `stop` - 1."""
+        return self._pixels.chosen(self._pixels.source.read(start, stop))
+
+    def take(self, rows: Integers) -> Images:
+        """Return these images in this order."""
+        return np.concatenate([self.read(row, row + 1) for row in np.asarray(rows).tolist()])
 
 
 def _whole(source: Any) -> tuple[Any, Integers | None]:  # noqa: ANN401
@@ -180,33 +282,39 @@ def _whole(source: Any) -> tuple[Any, Integers | None]:  # noqa: ANN401
         source = parent
 
 
-def _stored(
-    pixels: _Pixels, recipe: Recipe, work: Path | None, progress: Progress
-) -> dict[str, Rows] | None:
+def _stored(pixels: _Pixels, full: dict[str, Any], request: _Request) -> dict[str, Rows] | None:
     """Return the rows from files that stay, or None where there is no place for such files."""
-    store = pixels.source
+    store, work = pixels.source, request.work
     if not isinstance(store, ShardStore) or pixels.whole.path is None:
         return None
-    folders = [pixels.whole.path / DERIVED / recipe.folder_name]
+    own = folder_name(request.name, json.loads(json.dumps(full)))
+    folders = [pixels.whole.path / DERIVED / own]
     if work is not None:
         place = hash_of_json(str(pixels.whole.path.resolve()))[:8]
-        folders.append(work / DERIVED / f"{recipe.folder_name}-{place}")
+        folders.append(work / DERIVED / f"{own}-{place}")
+    if request.shared is not None:
+        folders = _settled(request.shared, folders, pixels.seen)
+        if not folders:
+            return None
+    recipe = request.recipe(full, pixels.seen.read(0, 1))
     files = pixels.whole.record["files"]
     sources = [
         SourceShard(number, shard_name(number), files[shard_name(number)]["sha256"], shard.num_rows)
         for number, shard in enumerate(store.shards)
     ]
-    found = {
-        source.number: shards
-        for source in sources
-        if (shards := _find(folders, recipe, source)) is not None
-    }
+    with ThreadPoolExecutor(_READERS) as pool:  # whose checksums take some time
+        looked = pool.map(lambda source: _find(folders, recipe, source), sources)
+        found = {
+            source.number: shards
+            for source, shards in zip(sources, looked, strict=True)
+            if shards is not None
+        }
     missing = [source for source in sources if source.num_rows and source.number not in found]
     if missing:
         folder = _writable(folders, missing[0])
         if folder is None:
             return None
-        with progress.task(
+        with request.progress.task(
             f"derive {recipe.name}", sum(source.num_rows for source in missing)
         ) as task:
             found |= _make_missing(folder, pixels, store, recipe, missing, task)
@@ -215,6 +323,20 @@ def _stored(
         field: ShardStore([shards[field] for shards in ordered], kind.row_shape, kind.dtype)
         for field, kind in recipe.fields.items()
     }
+
+
+def _settled(shared: SharedArrays, folders: list[Path], rows: Rows) -> list[Path]:
+    """Find or make the shared arrays; returns the only folder where rows fit them, or nothing."""
+    for folder in folders:
+        if shared.find(folder):
+            return [folder]
+    for folder in folders:
+        try:
+            shared.find_or_make(folder, rows)
+        except (OSError, OutputError):
+            continue
+        return [folder]
+    return []
 
 
 def _find(folders: list[Path], recipe: Recipe, source: SourceShard) -> dict[str, Shard] | None:
@@ -269,25 +391,30 @@ def _make_missing(
     return done
 
 
-def _unstored(
-    pixels: _Pixels, recipe: Recipe, work: Path | None, progress: Progress, in_memory: int
-) -> dict[str, Rows]:
+def _unstored(pixels: _Pixels, full: dict[str, Any], request: _Request) -> dict[str, Rows]:
     """Return the rows in memory or in a temporary folder, made once as long as the source lives."""
-    key = hash_of_json([recipe.name, recipe.settings])
+    shared = request.shared
+    key = hash_of_json([request.name, full])
     kept = _kept_rows(pixels.source)
     if key in kept:
-        return kept[key]
+        made, arrays = kept[key]
+        if shared is not None:
+            shared.take(arrays)
+        return made
+    if shared is not None:
+        shared.make(pixels.seen)
+    recipe = request.recipe(full, pixels.seen.read(0, 1))
     size = len(pixels) * sum(kind.row_bytes for kind in recipe.fields.values())
-    with progress.task(f"derive {recipe.name}", len(pixels)) as task:
-        if size <= in_memory:
+    with request.progress.task(f"derive {recipe.name}", len(pixels)) as task:
+        if size <= request.keep_in_memory_bytes:
             made = _into_memory(pixels, recipe, task)
         else:
-            made = _into_temporary_files(pixels, recipe, work, task)
-    kept[key] = made
+            made = _into_temporary_files(pixels, recipe, request.work, task)
+    kept[key] = made, {} if shared is None else shared.arrays
     return made
 
 
-def _kept_rows(source: object) -> dict[str, dict[str, Rows]]:
+def _kept_rows(source: object) -> dict[str, _Kept]:
     try:
         with _kept_lock:
             return _kept.setdefault(source, {})

@@ -22,13 +22,14 @@ import numpy as np
 from likeness._files import folder_lock, make_folder, write_json
 from likeness._progress import SILENT, Progress
 from likeness.datasets import layout
+from likeness.datasets._derived_files import SHARED
 from likeness.datasets._mentions import Mentions
 from likeness.datasets._npy import writing_rows
 from likeness.datasets._store import ShardStore
 from likeness.datasets.accounting import REMOVED, Accounting, LeftOut
 from likeness.datasets.appending import described
 from likeness.datasets.building import USED, read_accounting, read_source_rows
-from likeness.datasets.changes import derived_folders, drop, settle
+from likeness.datasets.changes import derived_folders, drop, settle, stale_numbers
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.manifest import ManifestRow, SourceRow, read_manifest_rows
 from likeness.datasets.split_records import part_of_split
@@ -152,10 +153,9 @@ def _removal(folder: Path, wanted: tuple[str, ...]) -> _Removal:
     rows = read_manifest_rows(folder)
     shards = tuple(sorted({row.shard for row, out in zip(rows, gone, strict=True) if out}))
     derived = sum(
-        1
+        len(list(kind.glob(SHARED)))
+        + sum(len(list(kind.glob(f"*{n:05d}.[nj]*"))) for n in stale_numbers(kind, shards))
         for kind in derived_folders(folder)
-        for number in shards
-        for _ in kind.glob(f"*{number:05d}.[nj]*")
     )
     names = [layout.shard_name(number) for number in shards]
     linked = tuple(name for name in names if layout.place(folder, name).stat().st_nlink > 1)

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._progress import SILENT
-from likeness.datasets.derived import derived_rows
+from likeness.datasets.derived import SharedArrays
 from likeness.scores._axes import along, principal_axes, slack
 from likeness.scores._orientation_pairs import Orientations, moments_of, split
-from likeness.scores._sources import DecisionsAsSource
+from likeness.scores._sources import derive
 from likeness.scores._threads import InThreads, in_threads
 from likeness.types import Flags, Floats
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from likeness.datasets.derived import Rows
     from likeness.scores.decision_scale import Decisions
 
+_VERSION: Final = 1
+"""To be raised with any change of the stored rows or of how axes are found."""
 _SAMPLE: Final = 1024
 NUMBERS: Final = 1024
 """Numbers per image. On artificial heads of four channels 512 leave 8 % of the pairs of a query,
@@ -64,18 +66,23 @@ class OrientationIndex:
         work: Path | None = None,
         progress: Progress = SILENT,
     ) -> OrientationIndex:
-        """Describe m references; 4 KB each, in memory or in a temporary folder below `work`."""
-        axes = _axes_of(references, threads)
-        rows = derived_rows(
-            DecisionsAsSource(references),
+        """Describe m references; 4 KB each, stored with their set if there is one."""
+        shared = SharedArrays(partial(_axes_of, threads=threads))
+
+        def axes() -> tuple[Floats, ...]:
+            return tuple(shared.arrays[f"part_{k}"] for k in range(_PARTS))
+
+        rows = derive(
+            references,
             "orientations",
-            {},
-            InThreads(partial(_described, axes=axes), threads),
+            {"version": _VERSION},
+            InThreads(lambda images: _described(images, axes=axes()), threads),
+            shared=shared,
             work=work,
             progress=progress,
         )
         moments = rows["moments"].read(0, len(references))
-        return cls(axes, rows["numbers"], moments[:, 0], moments[:, 1])
+        return cls(axes(), rows["numbers"], moments[:, 0], moments[:, 1])
 
     def queries(self, values: NDArray[np.uint16], *, swaps: int) -> NDArray[np.float32]:
         """Return (swaps, n, 4 + sum of r_k) for queries (n, C, rows, columns)."""
@@ -204,15 +211,18 @@ def _units(values: NDArray[np.uint16], dtype: type[np.floating[Any]]) -> list[ND
     return [np.ascontiguousarray(parts[:, :, k]).reshape(len(values), -1) for k in range(_PARTS)]
 
 
-def _axes_of(references: Decisions, threads: int) -> tuple[Floats, ...]:
+def _axes_of(references: Rows, threads: int) -> dict[str, NDArray[Any]]:
     """Find axes for each of the four parts that hold most of the length together."""
     count = min(_SAMPLE, len(references))
     rows = np.unique(np.linspace(0, len(references) - 1, count).astype(np.int64))
     parts = _units(references.take(rows), np.float32)
     found = in_threads(lambda part: principal_axes(part, _MOST_AXES), parts, threads)
-    channels = references.shape[0]
+    channels = references.row_shape[0]
     every = np.sort(np.concatenate([energy for _, energy in found]))[::-1]
     left = channels - np.cumsum(every)
     enough = int(np.searchsorted(-left, -_ENOUGH * channels)) + 1
     least = every[min(NUMBERS, enough, len(every)) - 1]
-    return tuple(axes[:, : max(1, int((energy >= least).sum()))] for axes, energy in found)
+    return {
+        f"part_{k}": axes[:, : max(1, int((energy >= least).sum()))]
+        for k, (axes, energy) in enumerate(found)
+    }

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._progress import SILENT
-from likeness.datasets.derived import derived_rows
+from likeness.datasets.derived import Step, derived_rows
 from likeness.errors import InputError
+from likeness.scores._sources import Origin
 from likeness.search.source import read_images
 from likeness.similarity._sums import relative_spread
 from likeness.similarity.blocks import BlockGrid
@@ -51,6 +52,10 @@ class Decisions(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """(C, rows, columns)."""
 
+    @property
+    def origin(self) -> Origin | None:
+        """The images behind them, where more that is derived can be stored with these."""
+
     def __len__(self) -> int: ...
 
     def read(self, start: int, stop: int) -> NDArray[np.uint16]:
@@ -71,6 +76,10 @@ class DecisionImages:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @property
+    def origin(self) -> None:
+        """None: they may be some of those of a set."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -96,6 +105,8 @@ class StoredDecisions:
     """(n, C, rows, columns) as in `DecisionImages`."""
     varies: Flags
     """(n, C)."""
+    origin: Origin | None = None
+    """The images, and how these were derived from them."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -158,21 +169,22 @@ def decision_images(
     _, height, width = source.image_shape
     blocks = BlockGrid(height, width, grid)
     limit = relative_spread(source.dtype, blocks.pixels_per_block)
+    step = Step(
+        "decisions",
+        {"version": _VERSION, "grid": grid, "channels": list(channels)},
+        partial(_reduced, blocks=blocks, channels=channels, limit=limit),
+        field="values",
+    )
     try:
         rows = derived_rows(
-            source,
-            "decisions",
-            {"version": _VERSION, "grid": grid, "channels": list(channels)},
-            partial(_reduced, blocks=blocks, channels=channels, limit=limit),
-            work=work,
-            progress=progress,
+            source, step.name, step.settings, step.make, work=work, progress=progress
         )
     except InputError:
         for start in range(0, len(source), _READ_AT_ONCE):  # says which image it is
             read_images(source, start, min(start + _READ_AT_ONCE, len(source)), channels)
         raise
     varies = rows["varies"].read(0, len(rows["varies"])).astype(np.bool_)
-    return StoredDecisions(rows["values"], varies)
+    return StoredDecisions(rows["values"], varies, Origin.of(source, step))
 
 
 def _reduced(

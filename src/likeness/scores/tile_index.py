@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._progress import SILENT
-from likeness.datasets.derived import derived_rows
+from likeness.datasets.derived import SharedArrays
 from likeness.scores._axes import along, principal_axes, slack
-from likeness.scores._sources import DecisionsAsSource
+from likeness.scores._sources import derive
 from likeness.scores._threads import InThreads, in_threads
 from likeness.scores._tile_places import PlaceSearch
 from likeness.scores._tile_vectors import TileLayout, TileVectors
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from likeness.scores.decision_scale import Decisions
     from likeness.scores.tiles import TileOptions
 
+_VERSION: Final = 1
+"""To be raised with any change of the stored rows or of how axes are found."""
 _SAMPLE: Final = 512
 _AXES: Final = 48
 _RELATIVE: Final = 1e-4
@@ -58,19 +60,26 @@ class TileIndex:
         work: Path | None = None,
         progress: Progress = SILENT,
     ) -> TileIndex:
-        """Describe m references; 10 KB each, in memory or in a temporary folder below `work`."""
-        layout = TileLayout(*references.shape)
-        axes = _axes_of(references, layout, options, threads)
-        make = partial(_made, layout=layout, axes=axes, shrinkage=options.shrinkage)
-        rows = derived_rows(
-            DecisionsAsSource(references),
+        """Describe m references; 10 KB each, stored with their set if there is one."""
+        layout, shrinkage = TileLayout(*references.shape), options.shrinkage
+        shared = SharedArrays(
+            partial(_axes_of, layout=layout, shrinkage=shrinkage, threads=threads)
+        )
+
+        def make(images: NDArray[Any]) -> dict[str, NDArray[Any]]:
+            vectors = TileVectors(images, layout, shrinkage=shrinkage)
+            return {"numbers": described(vectors, layout, shared.arrays["axes"], len(images))}
+
+        rows = derive(
+            references,
             "tiles",
-            {},
+            {"version": _VERSION, "shrinkage": shrinkage},
             InThreads(make, threads),
+            shared=shared,
             work=work,
             progress=progress,
         )
-        return cls(layout, axes, rows["numbers"])
+        return cls(layout, shared.arrays["axes"], rows["numbers"])
 
     def queries(
         self, vectors: TileVectors, channels: NDArray[np.int64]
@@ -141,22 +150,15 @@ def limits(similarity: Floats) -> NDArray[np.float32]:
     return np.where(similarity == -np.inf, np.inf, limit).astype(np.float32)
 
 
-def _made(
-    images: NDArray[Any], *, layout: TileLayout, axes: Floats, shrinkage: float
-) -> dict[str, NDArray[Any]]:
-    vectors = TileVectors(images, layout, shrinkage=shrinkage)
-    return {"numbers": described(vectors, layout, axes, len(images))}
-
-
 def _axes_of(
-    references: Decisions, layout: TileLayout, options: TileOptions, threads: int
-) -> Floats:
+    references: Rows, layout: TileLayout, shrinkage: float, threads: int
+) -> dict[str, NDArray[Any]]:
     count = min(_SAMPLE, len(references))
     rows = np.unique(np.linspace(0, len(references) - 1, count).astype(np.int64))
-    vectors = TileVectors(references.take(rows), layout, shrinkage=options.shrinkage)
+    vectors = TileVectors(references.take(rows), layout, shrinkage=shrinkage)
     most = min(_AXES, len(rows), layout.length)
 
     def axes(tile: int) -> Floats:
         return principal_axes(vectors.tile(tile) / layout.scale, most)[0]
 
-    return np.stack(in_threads(axes, range(len(layout.corners)), threads))
+    return {"axes": np.stack(in_threads(axes, range(len(layout.corners)), threads))}

@@ -58,15 +58,20 @@ def structural_similarity(first: Image, second: Image, *, data_range: float | No
     if min(a.shape[1:]) < 2 * _RADIUS + 1:
         msg = f"Structural similarity needs pictures of 11 x 11 or more; got {a.shape[1:]}."
         raise ImageMismatchError(msg)
-    a, b = a / span, b / span  # then the constants are K1 and K2 squared
+    # Channel by channel, so that all sums of one stay in the processor's cache.
+    return float(np.mean([_of_channel(x / span, y / span) for x, y in zip(a, b, strict=True)]))
+
+
+def _of_channel(a: Floats, b: Floats) -> float:
+    """Return the mean over the windows of one channel (H, W), in units of the range."""
     mean_a, mean_b = _windows(a), _windows(b)
     variance_a = np.maximum(_windows(a * a) - mean_a * mean_a, 0.0)
     variance_b = np.maximum(_windows(b * b) - mean_b * mean_b, 0.0)
     covariance = _windows(a * b) - mean_a * mean_b
-    c1, c2 = _K1**2, _K2**2
+    c1, c2 = _K1**2, _K2**2  # the range is 1
     value = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
     value /= (mean_a * mean_a + mean_b * mean_b + c1) * (variance_a + variance_b + c2)
-    return float(np.mean([float(np.mean(channel)) for channel in value]))
+    return float(np.mean(value))
 
 
 def value_range(first: Image, second: Image, data_range: float | None) -> float:
@@ -91,6 +96,6 @@ def _windows(values: Floats) -> Floats:
     offsets = np.arange(-_RADIUS, _RADIUS + 1)
     weights = np.exp(-0.5 * np.square(offsets / _SIGMA))
     weights /= weights.sum()
-    for axis in (1, 2):
+    for axis in (0, 1):
         values = correlate1d(values, weights, axis=axis, mode="nearest")
-    return values[:, _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+    return values[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]

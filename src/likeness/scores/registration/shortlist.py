@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._progress import SILENT
-from likeness.datasets.derived import derived_rows
 from likeness.scores._axes import along, principal_axes, slack
-from likeness.scores._sources import DecisionsAsSource
+from likeness.scores._sources import derive
 from likeness.scores._threads import InThreads
 from likeness.scores.registration.features import FeatureMaker, Features
 from likeness.scores.registration.options import RegistrationOptions
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from likeness.scores.decision_scale import Decisions
     from likeness.types import Integers
 
+_VERSION: Final = 1
+"""To be raised with any change of the stored rows."""
 _SAMPLE: Final = 2048
 _PAYS_FROM: Final = 1024
 """References from which looking at bounds first is quicker."""
@@ -72,15 +73,15 @@ class FeatureIndex:
         work: Path | None = None,
         progress: Progress = SILENT,
     ) -> FeatureIndex:
-        """Describe m references: 240 bytes per channel each, in memory or below `work`.
+        """Describe m references: 240 bytes per channel each, stored with their set if there is one.
 
         The result does not depend on `options`; they are asked for the poses of queries only.
         """
         maker = FeatureMaker(references.shape, options or RegistrationOptions())
-        rows = derived_rows(
-            DecisionsAsSource(references),
+        rows = derive(
+            references,
             "features",
-            {},
+            {"version": _VERSION},
             InThreads(partial(_described, maker=maker), threads),
             work=work,
             progress=progress,

@@ -1,0 +1,100 @@
+"""Arrays that all derived rows of a set depend on, such as axes: made once, kept beside the rows.
+
+``derived/orientations-1f0c93aa/shared.npz`` ends with the SHA-256 of all before it. The records of
+the rows name it, so rows that were made with other arrays are made again. They were learned from
+images, so removing a patient removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from likeness._files import atomic_write
+from likeness.datasets._derived_files import SHARED, named_lock, sealed_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from likeness.datasets._rows import Rows
+
+_WAIT_SECONDS: Final = 0.2
+_DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class SharedArrays:
+    """What `derived_rows` finds or makes before it makes rows.
+
+    Parameters
+    ----------
+    make
+        Gets all rows that the derived ones are made of and returns arrays by name. On another
+        machine, or with more threads, they may come out otherwise: rows that were made with the
+        same arrays fit each other, and nothing else is asked of them.
+    """
+
+    def __init__(self, make: Callable[[Rows], dict[str, NDArray[Any]]]) -> None:
+        self._make = make
+        self._arrays: dict[str, NDArray[Any]] | None = None
+        self.sha256 = ""
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays, once `derived_rows` has them."""
+        if self._arrays is None:
+            msg = "the shared arrays are not known yet"
+            raise RuntimeError(msg)
+        return self._arrays
+
+    def take(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Use these arrays."""
+        self._arrays = arrays
+
+    def make(self, rows: Rows) -> None:
+        """Make them anew."""
+        self._arrays = self._make(rows)
+
+    def find(self, folder: Path) -> bool:
+        """Read them; returns False where they are missing or damaged."""
+        try:
+            found = sealed_content(folder / SHARED)
+            if found is None:
+                return False
+            with np.load(io.BytesIO(found[0]), allow_pickle=False) as file:
+                self._arrays = {name: file[name] for name in file.files}
+        except _DAMAGE:
+            return False
+        self.sha256 = found[1]
+        return True
+
+    def find_or_make(self, folder: Path, rows: Rows) -> None:
+        """Read them, or make and keep them; what another process is making is waited for.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written.
+        """
+        while not self.find(folder):
+            with named_lock(folder, SHARED) as ours:
+                if ours and not self.find(folder):
+                    self.make(rows)
+                    self._keep(folder)
+            if not ours:
+                time.sleep(_WAIT_SECONDS)
+
+    def _keep(self, folder: Path) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **self.arrays)
+        with atomic_write(folder / SHARED, private=True) as stream:
+            stream.write(buffer.getbuffer())
+            stream.write(hashlib.sha256(buffer.getbuffer()).digest())
