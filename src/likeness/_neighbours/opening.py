@@ -46,7 +46,7 @@ def open_set(
         given, work=work / role, options=options, role=role, progress=progress
     )
     if images.path is not None:
-        problems = verify(images.path, progress=progress).problems
+        problems = verify(images.path, derived_rows=False, progress=progress).problems
         if problems:
             msg = (
                 f"The {role} set {str(images.path)!r} is not as it was written: {problems[0]}"

@@ -128,7 +128,7 @@ def open_sets(
 def _refuse_damage(role: str, images: ImageSet, progress: Progress) -> None:
     if images.path is None:
         return
-    problems = verify(images.path, progress=progress).problems
+    problems = verify(images.path, derived_rows=False, progress=progress).problems
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         msg = (

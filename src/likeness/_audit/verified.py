@@ -1,0 +1,72 @@
+"""Which sets an audit has verified, so that one that was killed does not read every byte again.
+
+``work/verified.json`` says of every set when it was verified, and size, inode and times of each of
+its files at that moment. Whoever writes to a file changes these. What a disk loses by itself does
+not, so a verification counts for a day only, and with ``--fresh`` not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from likeness._files import write_json
+from likeness.datasets import layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from likeness.datasets import ImageSet
+
+_SECONDS: Final = 24 * 3600
+
+
+class Verified:
+    """The sets that were verified not long ago.
+
+    Parameters
+    ----------
+    path
+        The file that says so.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def holds(self, images: ImageSet) -> bool:
+        """Whether a set on disk was verified, and no file of it was touched since."""
+        key, files = _state(images)
+        found = self._read().get(key)
+        if not isinstance(found, dict) or found.get("files") != files:
+            return False
+        when = found.get("when")
+        return isinstance(when, float) and 0 <= time.time() - when < _SECONDS
+
+    def before(self, images: ImageSet) -> dict[str, Any]:
+        """Return what `note` needs, to be asked for before a set is verified."""
+        key, files = _state(images)
+        return {key: {"when": time.time(), "files": files}}
+
+    def note(self, before: dict[str, Any]) -> None:
+        """Remember that a set was verified."""
+        write_json(self._path, {**self._read(), **before}, private=True)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self._path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def _state(images: ImageSet) -> tuple[str, dict[str, list[int]]]:
+    """Return where a set lies, and what tells whether one of its files was touched."""
+    folder = images.path
+    assert folder is not None
+    files = {}
+    for name in (layout.RECORD, *images.record["files"]):
+        status = layout.place(folder, name).lstat()
+        times = status.st_mtime_ns, status.st_ctime_ns
+        files[name] = [status.st_size, status.st_ino, *times]
+    return str(folder.resolve()), files
