@@ -32,6 +32,7 @@ from likeness._files import (
     write_json,
     writing_to,
 )
+from likeness._sealed_arrays import read_arrays
 from likeness.datasets._npy import bytes_of, writing_rows
 from likeness.datasets._store import Shard, open_shard, stamp_of
 from likeness.datasets.layout import sealed
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 FORMAT_NAME: Final = "likeness derived rows"
 FORMAT_VERSION: Final = 1
 SHARED: Final = "shared.npz"
-_DIGEST: Final = 32
 _RECORD_NAME: Final = re.compile(r"\d{5,}\.json")
 _DATA_NAME: Final = re.compile(
     r"[a-z0-9_-]+-\d{5,}\.npy(\.partial)?|(\d{5,}\.json|shared\.npz)\.partial"
@@ -260,21 +260,6 @@ def file_name(field: str, number: int) -> str:
     return f"{field}-{number:05d}.npy"
 
 
-def sealed_content(path: Path) -> tuple[memoryview, str] | None:
-    """Return what a file holds before the SHA-256 that ends it, and that; None if it does not fit.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
-    content = memoryview(path.read_bytes())
-    digest = hashlib.sha256(content[:-_DIGEST])
-    return (
-        (content[:-_DIGEST], digest.hexdigest()) if digest.digest() == content[-_DIGEST:] else None
-    )
-
-
 def sha256_once(path: Path, checked: dict[Path, tuple[Any, str]]) -> str:
     """Return the SHA-256 of a file, read again only if it has changed since it was asked for."""
     stamp = stamp_of(path.stat())
@@ -355,7 +340,7 @@ def check_derived(folder: Path, names: set[str], shards: dict[str, str]) -> Iter
     for name in sorted(left):
         if name.endswith(f"/{SHARED}"):
             shared = folder.parent / name
-            if sealed_content(shared) is None:
+            if read_arrays(shared) is None:
                 yield Checked(
                     problem=f"{name!r} was changed; it and the rows beside it will be made again"
                 )

@@ -7,17 +7,11 @@ images, so removing a patient removes them.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import time
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from likeness._files import atomic_write
-from likeness.datasets._derived_files import SHARED, named_lock, sealed_content
+from likeness._sealed_arrays import read_arrays, write_arrays
+from likeness.datasets._derived_files import SHARED, named_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +22,6 @@ if TYPE_CHECKING:
     from likeness.datasets._rows import Rows
 
 _WAIT_SECONDS: Final = 0.2
-_DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class SharedArrays:
@@ -65,15 +58,10 @@ class SharedArrays:
 
     def find(self, folder: Path) -> bool:
         """Read them; returns False where they are missing or damaged."""
-        try:
-            found = sealed_content(folder / SHARED)
-            if found is None:
-                return False
-            with np.load(io.BytesIO(found[0]), allow_pickle=False) as file:
-                self._arrays = {name: file[name] for name in file.files}
-        except _DAMAGE:
+        found = read_arrays(folder / SHARED)
+        if found is None:
             return False
-        self.sha256 = found[1]
+        self._arrays, self.sha256 = found
         return True
 
     def find_or_make(self, folder: Path, rows: Rows) -> None:
@@ -88,13 +76,6 @@ class SharedArrays:
             with named_lock(folder, SHARED) as ours:
                 if ours and not self.find(folder):
                     self.make(rows)
-                    self._keep(folder)
+                    write_arrays(folder / SHARED, self.arrays)
             if not ours:
                 time.sleep(_WAIT_SECONDS)
-
-    def _keep(self, folder: Path) -> None:
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **self.arrays)
-        with atomic_write(folder / SHARED, private=True) as stream:
-            stream.write(buffer.getbuffer())
-            stream.write(hashlib.sha256(buffer.getbuffer()).digest())

@@ -9,17 +9,14 @@ work done again. Nothing is unpickled.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likeness._files import atomic_write, make_folder, writing_to
+from likeness._files import make_folder, writing_to
+from likeness._sealed_arrays import read_arrays, write_arrays
 from likeness.scores.ranking import FAMILIES, Family, PatientRanking
 
 if TYPE_CHECKING:
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION: Final = 2
 BEGUN: Final = ".begun.npz"
 """How the names of states end."""
-_DIGEST: Final = 32
-_DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 _FIELDS: Final = {
     "similarity": (np.float64, 2),
     "group": (np.int32, 2),
@@ -49,8 +44,10 @@ class ScoreStore:
         self, key: str, *, families: tuple[Family, ...], rows: int
     ) -> dict[Family, PatientRanking] | None:
         """Return the part of `rows` queries saved under `key`, or None."""
+        found = _read(self._path(key), key)
+        if found is None:
+            return None
         try:
-            found = _read(self._path(key), key)
             return {
                 family: PatientRanking(
                     *(
@@ -60,7 +57,7 @@ class ScoreStore:
                 )
                 for family in families
             }
-        except _DAMAGE:
+        except (KeyError, ValueError):  # a part of other families, or of another number of rows
             return None
 
     def save(self, key: str, rankings: dict[Family, PatientRanking]) -> None:
@@ -83,10 +80,7 @@ class ScoreStore:
         rows
             First and last + 1 of the queries, counted within the part.
         """
-        try:
-            return _read(self._state_path(key, rows), key)
-        except _DAMAGE:
-            return {}
+        return _read(self._state_path(key, rows), key) or {}
 
     def save_state(
         self, key: str, rows: tuple[int, int], arrays: Mapping[str, NDArray[Any]]
@@ -113,27 +107,17 @@ class ScoreStore:
     def _write(self, path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         make_folder(self.folder, private=True)
         names = {"format": np.array(FORMAT_VERSION), "key": np.array(key)}
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **{**arrays, **names})
-        whole = buffer.getbuffer()
-        with atomic_write(path, private=True, several_writers=True) as stream:
-            stream.write(whole)
-            stream.write(hashlib.sha256(whole).digest())
+        write_arrays(path, {**arrays, **names}, several_writers=True)
 
 
-def _read(path: Path, key: str) -> dict[str, NDArray[Any]]:
-    """Return all arrays of a file; `_DAMAGE` is raised where it is not that of the key, whole."""
-    content = memoryview(path.read_bytes())
-    whole, digest = content[:-_DIGEST], content[-_DIGEST:]
-    # Before anything is read out of it: damaged archives fail in too many ways.
-    if hashlib.sha256(whole).digest() != digest:
-        msg = "its checksum is another"
-        raise ValueError(msg)
-    with np.load(io.BytesIO(whole), allow_pickle=False) as file:
-        if int(file["format"]) != FORMAT_VERSION or str(file["key"]) != key:
-            msg = "it is of another version or part"
-            raise ValueError(msg)
-        return {name: file[name] for name in file.files if name not in {"format", "key"}}
+def _read(path: Path, key: str) -> dict[str, NDArray[Any]] | None:
+    """Return all arrays of a file, or None where it is not that of the key, whole."""
+    found = read_arrays(path)
+    if found is None:
+        return None
+    arrays, _ = found
+    names = {name: arrays.pop(name, None) for name in ("format", "key")}
+    return arrays if [*map(str, names.values())] == [str(FORMAT_VERSION), key] else None
 
 
 def _checked(values: NDArray[Any], rows: int, dtype: type, axes: int) -> NDArray[Any]:
