@@ -22,6 +22,7 @@ from likeness._audit.inputs import (
 )
 from likeness._audit.null import Null, choose_null
 from likeness._audit.options import FDR_GATE, AuditOptions
+from likeness._audit.saved_pairs import SavedPairs
 from likeness._audit.second_look import second_look
 from likeness._audit.self_check import check_itself, not_run
 from likeness._audit.tables import write_table
@@ -84,6 +85,10 @@ def make_evidence(
     if decided.judged is None:
         return []
     scores, data_range = compared.scores, range_of(inputs.train)
+    saved = SavedPairs(
+        folder / "work" / "pairs",
+        [inputs.synthetic.fingerprint, inputs.train.fingerprint, inputs.channels, data_range],
+    )
     maker = PairMaker(
         inputs.synthetic,
         inputs.train,
@@ -94,6 +99,7 @@ def make_evidence(
         names_of_people(scores, inputs.train),
         yardstick,
         data_range,
+        saved,
     )
     number = max(options.evidence, int(decided.flagged.copies.sum()))
     rows = worst_first(decided.judged, decided.flagged, number)
@@ -111,6 +117,7 @@ def make_evidence(
         most=options.closer_look,
         encoder=encoder,
         threads=options.threads,
+        saved=saved,
         progress=progress,
     )
     write_evidence(folder / "evidence", pairs, inputs.train, inputs.channels)

@@ -7,7 +7,7 @@ elsewhere. They are patients' images: the files are readable by their owner only
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._audit.deciding import FamilyNull, Flagged, Judged
+from likeness._audit.saved_pairs import SavedPairs
 from likeness._audit.tables import transform_of
 from likeness._audit.yardstick import Yardstick
 from likeness._files import atomic_write, make_folder, write_json
@@ -85,40 +86,23 @@ class PairMaker:
     data_range: float | None = None
     """For structural similarity; None for that of the integer type."""
 
-    def make(self, row: int) -> Pair:
-        """Measure one pair at full size."""
+    saved: SavedPairs | None = None
+    """Where pairs that were measured before are found."""
+
+    def make(self, row: int, *, shown: bool) -> Pair:
+        """Measure one pair at full size; its pictures are empty where they are not `shown`."""
         family = self.judged.families[self.judged.best[row]]
-        ranking = self.judged.ranking(row)
-        match = int(ranking.image[row, 0])
-        channels = list(self.channels)
-        query = self.synthetic.take([row])[0][channels]
-        train = self.train.take([match])[0][channels]
-        turn = transform_of(dict(self.judged.rankings), family, row)
-        turned = np.ascontiguousarray(apply_transform(query, turn))  # type: ignore[arg-type]
-        start = _start(self.judged, family, row, match, turn)  # type: ignore[arg-type]
-        aligned = align(query, train, start)
-        is_moved = family == "registered"
-        laid = aligned.warped if is_moved else turned
-        measures = second_stage(laid, train, data_range=self.data_range)
-        correlations = correlation_per_channel(turned, train)
+        match = int(self.judged.ranking(row).image[row, 0])
+        turn: Transform = transform_of(dict(self.judged.rankings), family, row)  # type: ignore[assignment]
+        start = _start(self.judged, family, row, match, turn)
+        measured, pictures = self._measured(row, match, family, turn, start, shown=shown)
         record = {
             "image_id": self.synthetic.image_ids[row],
             "match_id": self.train.image_ids[match],
             "patient_id": str(self.train.patient_names[self.train.patient_codes[match]]),
             **self._decision(row, family),
-            "alteration": _alteration(
-                family, turn, aligned.pose, self.train.image_shape, inverted=measures.fit.inverted
-            ),
             "transform": turn,
-            "correlation": _number(correlation(turned, train)),
-            "correlation_mean": _number(correlation_mean(turned, train)),
-            "correlation_per_channel": [None if v is None else _number(v) for v in correlations],
-            "correlation_registered": _number(aligned.correlation),
-            "overlap": float(aligned.overlap.mean()),
-            "masked_correlation": measures.masked_correlation,
-            "structural_similarity": measures.structural_similarity,
-            "mutual_information": measures.mutual_information,
-            "residual": measures.fit.relative_residual,
+            **measured,
             "flagged": bool(self.flagged.copies[row]),
             "unusual": bool(self.flagged.unusual[row]),
         }
@@ -127,10 +111,56 @@ class PairMaker:
             None if reached is None else self.yardstick.num_above(float(reached))
         )
         record["baseline_correlation_size"] = len(self.yardstick.correlations)
+        return Pair(record, pictures["synthetic"], pictures["train"], pictures["residual"], match)
+
+    def _measured(
+        self, row: int, match: int, family: Family, turn: Transform, start: Pose, *, shown: bool
+    ) -> tuple[dict[str, Any], dict[str, Image]]:
+        """Return the numbers of a pair that only its pixels decide, and its pictures."""
+        key = ""
+        if self.saved is not None:
+            key = self.saved.key("evidence", row, match, family, turn, asdict(start), shown)
+            found = self.saved.load(key)
+            if found is not None:
+                return found
+        measured, pictures = self._measure(row, match, family, turn, start)
+        if not shown:
+            pictures = {name: np.empty((0, 0, 0), image.dtype) for name, image in pictures.items()}
+        if self.saved is not None:
+            self.saved.save(key, measured, pictures)
+        return measured, pictures
+
+    def _measure(
+        self, row: int, match: int, family: Family, turn: Transform, start: Pose
+    ) -> tuple[dict[str, Any], dict[str, Image]]:
+        channels = list(self.channels)
+        query = self.synthetic.take([row])[0][channels]
+        train = self.train.take([match])[0][channels]
+        turned = np.ascontiguousarray(apply_transform(query, turn))
+        aligned = align(query, train, start)
+        is_moved = family == "registered"
+        laid = aligned.warped if is_moved else turned
+        measures = second_stage(laid, train, data_range=self.data_range)
         residual = _in_units(measures.fit.residual, laid)
         if is_moved:
             residual[:, ~aligned.overlap] = np.nan
-        return Pair(record, laid, train, residual, match)
+        numbers = {
+            "alteration": _alteration(
+                family, turn, aligned.pose, self.train.image_shape, inverted=measures.fit.inverted
+            ),
+            "correlation": _number(correlation(turned, train)),
+            "correlation_mean": _number(correlation_mean(turned, train)),
+            "correlation_per_channel": [
+                None if v is None else _number(v) for v in correlation_per_channel(turned, train)
+            ],
+            "correlation_registered": _number(aligned.correlation),
+            "overlap": float(aligned.overlap.mean()),
+            "masked_correlation": measures.masked_correlation,
+            "structural_similarity": measures.structural_similarity,
+            "mutual_information": measures.mutual_information,
+            "residual": measures.fit.relative_residual,
+        }
+        return numbers, {"synthetic": laid, "train": train, "residual": residual}
 
     def _decision(self, row: int, family: Family) -> dict[str, Any]:
         ranking = self.judged.ranking(row)
@@ -172,9 +202,14 @@ def make_pairs(
         ThreadPoolExecutor(count_threads(threads)) as pool,
         progress.task("evidence", len(rows), unit="pairs") as task,
     ):
-        for pair in pool.map(maker.make, rows.tolist()):
+        places = range(len(rows))
+        for place, pair in zip(
+            places,
+            pool.map(lambda k: maker.make(int(rows[k]), shown=k < shown), places),
+            strict=True,
+        ):
             records.append(pair.record)
-            if len(pairs) < shown:
+            if place < shown:
                 pairs.append(pair)
             task.advance()
     return pairs, records

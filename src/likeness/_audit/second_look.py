@@ -21,6 +21,7 @@ from likeness.types import Transform
 
 if TYPE_CHECKING:
     from likeness._audit.evidence import Pair
+    from likeness._audit.saved_pairs import SavedPairs
     from likeness._progress import Progress
     from likeness.datasets import ImageSet
     from likeness.search import SearchResult
@@ -50,6 +51,7 @@ def second_look(
     most: int,
     encoder: Encoder | None,
     threads: int | None,
+    saved: SavedPairs,
     progress: Progress,
 ) -> pa.Table:
     """Measure the nearest training images of the worst pairs, and note how the match fares.
@@ -69,7 +71,10 @@ def second_look(
     data_range
         For structural similarity; None for that of the integer type.
     encoder
-        For the column `learned`; see `likeness.scores.second_stage` for its dangers.
+        For the column `learned`; see `likeness.scores.second_stage` for its dangers. What it gives
+        is not saved: nobody knows what it depends on.
+    saved
+        Where pairs that were looked at before are found.
 
     Returns
     -------
@@ -88,9 +93,17 @@ def second_look(
         others = [int(index) for index in nearest if index >= 0 and index != pair.match]
         indices = [pair.match, *others][:CANDIDATES]
         turn: Transform = pair.record["transform"]
+        key = saved.key("second look", row, indices, turn)
+        known = None if encoder else saved.load(key)
+        if known is not None:
+            rows_of: list[Row] = known[0]
+            return rows_of
         query = apply_transform(synthetic.take([row])[0][list(channels)], turn)
         references = train.take(indices)[:, list(channels)]
-        return rerank(query, references, indices=indices, data_range=data_range, encoder=encoder)
+        looked = rerank(query, references, indices=indices, data_range=data_range, encoder=encoder)
+        if not encoder:
+            saved.save(key, looked)
+        return looked
 
     count = min(most, len(pairs))
     with (
