@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -9,11 +11,12 @@ from scipy.stats import false_discovery_control
 from tests.audit.conftest import image_set, innocents, small
 
 import likeness
-from likeness._audit import self_check
+from likeness._audit import planting, self_check
 from likeness._audit.baselines import Places
 from likeness._audit.duplicates import contamination_of_test
 from likeness._audit.inputs import open_inputs
 from likeness._audit.null import choose_null
+from likeness._audit.planting import PlantedCopies
 from likeness._audit.scoring import score_all
 from likeness._audit.self_check import Fold, Trial, check_itself, control_folds
 from likeness._findings import NegativeControl
@@ -150,13 +153,22 @@ def test_people_who_are_in_train_do_not_play_the_innocent(quick, tmp_path, train
     assert not names & {"p4", "p5"}
 
 
+@pytest.fixture
+def forgotten(with_test):
+    """The folder of planted copies, of which nothing is kept before and after the test."""
+    folder = with_test.scores.scorer.store.folder.parent / "planted"
+    shutil.rmtree(folder, ignore_errors=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def test_copies_of_every_mandatory_level_are_planted_and_named(with_test):
     trial = with_test.check()
-    assert [level for level, *_ in trial.planted] == ["L0", "L1", "L2"]
-    for _, kinds, p, right in trial.planted:
-        assert len(kinds) == len(p) == len(right) == 28
-        assert right.all()
-        assert (p * 300 <= 0.05).all()
+    assert [copies.level for copies in trial.planted] == ["L0", "L1", "L2"]
+    for copies in trial.planted:
+        assert len(copies.kinds) == len(copies.p) == len(copies.right) == 28
+        assert copies.right.all()
+        assert (copies.p * 300 <= 0.05).all()
     assert trial.reduced
     assert trial.inflation == 1.0
     assert trial.negative.membership_p is not None
@@ -166,6 +178,23 @@ def test_copies_of_every_mandatory_level_are_planted_and_named(with_test):
     assert all(sum(kind.planted for kind in row.kinds) == 28 for row in check.levels)
 
 
+def test_planted_copies_are_ranked_once(with_test, forgotten, monkeypatch):
+    """And what is found again is what was found; other copies are planted anew."""
+    first = with_test.check()
+    monkeypatch.setattr(planting, "plant_level", lambda *_: pytest.fail("planted again"))
+    again = with_test.check()
+    for one, other in zip(first.planted, again.planted, strict=True):
+        assert (one.level, one.kinds) == (other.level, other.kinds)
+        assert one.p.tobytes() == other.p.tobytes()
+        assert one.right.tobytes() == other.right.tobytes()
+    files = sorted(forgotten.iterdir())
+    assert len(files) == 3
+    files[0].write_bytes(files[0].read_bytes()[:-1])
+    with pytest.raises(pytest.fail.Exception, match="planted again"):
+        with_test.check()
+
+
+@pytest.mark.usefixtures("forgotten")
 def test_planted_copies_are_of_as_many_people_as_there_can_be(with_test, monkeypatch):
     taken = []
 
@@ -173,23 +202,25 @@ def test_planted_copies_are_of_as_many_people_as_there_can_be(with_test, monkeyp
         taken.append(images)
         return plant(images, level, rng, donors)
 
-    plant = self_check.plant_level
-    monkeypatch.setattr(self_check, "plant_level", noting)
+    plant = planting.plant_level
+    monkeypatch.setattr(planting, "plant_level", noting)
     with_test.check()
     train = with_test.inputs.train.read(0, 220)
+    assert len(taken) == 3
     for images in taken:
         rows = [int(np.flatnonzero((train == image).all(axis=(1, 2, 3)))[0]) for image in images]
         assert len(set(with_test.groups[rows].tolist())) == 28
 
 
+@pytest.mark.usefixtures("forgotten")
 def test_a_copy_that_names_the_wrong_person_is_not_caught(with_test, monkeypatch):
     def shuffled(images, level, rng, donors):
         return plant(np.roll(images, 1, axis=0), level, rng, donors)
 
-    plant = self_check.plant_level
-    monkeypatch.setattr(self_check, "plant_level", shuffled)
+    plant = planting.plant_level
+    monkeypatch.setattr(planting, "plant_level", shuffled)
     trial = with_test.check()
-    assert not any(right.any() for *_, right in trial.planted)
+    assert not any(copies.right.any() for copies in trial.planted)
     check = trial.finish(num_judged=100, num_flagged=0)
     assert [row.caught for row in check.levels] == [0, 0, 0]
     assert [row.rate_bound for row in check.levels] == [None, None, None]
@@ -215,7 +246,7 @@ def negative(**changes):
 def trial_of(p, right=None, **changes):
     p = np.asarray(p, dtype=np.float64)
     right = np.ones(len(p), dtype=bool) if right is None else np.asarray(right)
-    planted = [("L0", ("identity",) * len(p), p, right)]
+    planted = [PlantedCopies("L0", ("identity",) * len(p), p, right)]
     return Trial(1.0, changes.pop("negative", negative()), planted, reduced=False, fdr=0.05)
 
 

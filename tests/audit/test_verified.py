@@ -38,7 +38,6 @@ def calls(monkeypatch):
 
 @pytest.fixture
 def known(tmp_path):
-    (tmp_path / "work").mkdir()
     return Verified(tmp_path / "work" / "verified.json")
 
 

@@ -22,7 +22,7 @@ from likeness._audit.inputs import (
 )
 from likeness._audit.null import Null, choose_null
 from likeness._audit.options import FDR_GATE, AuditOptions
-from likeness._audit.saved_pairs import SavedPairs
+from likeness._audit.saved_results import SavedResults
 from likeness._audit.second_look import second_look
 from likeness._audit.self_check import check_itself, not_run
 from likeness._audit.tables import write_table
@@ -85,7 +85,7 @@ def make_evidence(
     if decided.judged is None:
         return []
     scores, data_range = compared.scores, range_of(inputs.train)
-    saved = SavedPairs(
+    saved = SavedResults(
         folder / "work" / "pairs",
         [inputs.synthetic.fingerprint, inputs.train.fingerprint, inputs.channels, data_range],
     )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._audit.deciding import FamilyNull, Flagged, Judged
-from likeness._audit.saved_pairs import SavedPairs
+from likeness._audit.saved_results import SavedResults
 from likeness._audit.tables import transform_of
 from likeness._audit.yardstick import Yardstick
 from likeness._files import atomic_write, make_folder, write_json
@@ -86,7 +86,7 @@ class PairMaker:
     data_range: float | None = None
     """For structural similarity; None for that of the integer type."""
 
-    saved: SavedPairs | None = None
+    saved: SavedResults | None = None
     """Where pairs that were measured before are found."""
 
     def make(self, row: int, *, shown: bool) -> Pair:

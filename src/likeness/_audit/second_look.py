@@ -21,7 +21,7 @@ from likeness.types import Transform
 
 if TYPE_CHECKING:
     from likeness._audit.evidence import Pair
-    from likeness._audit.saved_pairs import SavedPairs
+    from likeness._audit.saved_results import SavedResults
     from likeness._progress import Progress
     from likeness.datasets import ImageSet
     from likeness.search import SearchResult
@@ -51,7 +51,7 @@ def second_look(
     most: int,
     encoder: Encoder | None,
     threads: int | None,
-    saved: SavedPairs,
+    saved: SavedResults,
     progress: Progress,
 ) -> pa.Table:
     """Measure the nearest training images of the worst pairs, and note how the match fares.

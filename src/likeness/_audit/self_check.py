@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness._audit.deciding import FamilyNull, judge, null_of
+from likeness._audit.planting import PlantedCopies, plant_copies
 from likeness._audit.scoring import FEWEST_TEST_PEOPLE, one_per_person
 from likeness._audit.set_level import innocent_membership
 from likeness._findings import NegativeControl, PlantedKind, PlantedLevel, SelfCheck
-from likeness.alterations import MANDATORY_LEVELS, Level, plant_level
+from likeness.alterations import MANDATORY_LEVELS, Level
 from likeness.calibration import (
     benjamini_hochberg,
     copy_rate_bound,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from likeness._audit.null import Null
     from likeness._audit.options import AuditOptions
     from likeness._audit.scoring import AllScores, SetScores
-    from likeness.types import Floats, Images, Integers
+    from likeness.types import Floats, Integers
 
 ControlSource: TypeAlias = Literal["test", "train", "none"]
 
@@ -75,8 +76,7 @@ class Trial:
 
     inflation: float
     negative: NegativeControl | None
-    planted: list[tuple[Level, tuple[str, ...], Floats, NDArray[np.bool_]]]
-    """Level, kind of each copy, its p-value, whether it points to the right person."""
+    planted: list[PlantedCopies]
     reduced: bool
     fdr: float
     skipped: bool = False
@@ -87,13 +87,13 @@ class Trial:
             return not_run("it was switched off" if self.skipped else "no image has a score")
         levels = [
             _level(
-                level,
-                kinds,
-                flagged_alone(p, num_judged, self.fdr) & right,
+                copies.level,
+                copies.kinds,
+                flagged_alone(copies.p, num_judged, self.fdr) & copies.right,
                 num_judged=num_judged,
                 num_flagged=num_flagged,
             )
-            for level, kinds, p, right in self.planted
+            for copies in self.planted
         ]
         reasons = []
         weak = [row for row in levels if row.sensitivity_low < SENSITIVE_ENOUGH]
@@ -148,7 +148,7 @@ def check_itself(
         scores, null.families, inputs.train, null.control, seed=options.seed
     )
     negative, inflation = _negative(source, folds, inputs, scores, contamination, options)
-    planted = _plant(scores, null.families, inputs, inflation=inflation, options=options)
+    planted = plant_copies(scores, null.families, inputs, inflation=inflation, options=options)
     return Trial(
         inflation, negative, planted, reduced=options.planted < USUAL_PLANTED, fdr=options.fdr
     )
@@ -187,38 +187,6 @@ def _negative(
     ), found.inflation
 
 
-def _plant(
-    scores: AllScores,
-    nulls: Mapping[Family, FamilyNull],
-    inputs: Inputs,
-    *,
-    inflation: float,
-    options: AuditOptions,
-) -> list[tuple[Level, tuple[str, ...], Floats, NDArray[np.bool_]]]:
-    """Make copies of every mandatory level and judge them."""
-    train = inputs.train
-    groups = scores.people.of_images(train)
-    pictures = np.flatnonzero(scores.train_varies)  # an empty slice cannot be copied
-    found = []
-    for number, level in enumerate(MANDATORY_LEVELS):
-        rng = np.random.default_rng([options.seed, 7, number])
-        sources = pictures[_spread(groups[pictures], options.planted, rng)]
-        donors = _donors(train, inputs.test, groups, sources, rng)
-        planted = plant_level(train.take(sources), level, rng, donors)
-        images = ImageSet.from_arrays(
-            planted.images,
-            image_ids=[f"planted-{level}-{i}" for i in range(len(planted))],
-            channels=train.channels,
-        )
-        judged = judge(
-            scores.scorer.score(images, depth=2, name=f"planted copies {level}"),
-            nulls,
-            inflation=inflation,
-        )
-        found.append((level, planted.kinds, judged.p, judged.group == groups[sources]))
-    return found
-
-
 def _level(
     level: Level,
     kinds: tuple[str, ...],
@@ -244,34 +212,6 @@ def _level(
             for kind in dict.fromkeys(kinds)
         ],
     )
-
-
-def _spread(groups: NDArray[np.int32], count: int, rng: np.random.Generator) -> Integers:
-    """Draw images so that all people have about the same number; more than once if need be."""
-    shuffled = rng.permutation(len(groups))
-    order = np.argsort(groups[shuffled], kind="stable")
-    in_order = groups[shuffled][order]
-    starts = np.flatnonzero(np.diff(in_order, prepend=-1))
-    position = np.arange(len(groups)) - np.repeat(starts, np.diff(np.append(starts, len(groups))))
-    turns = shuffled[order][np.lexsort((rng.permutation(len(groups)), position))]
-    return np.resize(turns, count).astype(np.int64)
-
-
-def _donors(
-    train: ImageSet,
-    test: ImageSet | None,
-    groups: NDArray[np.int32],
-    sources: Integers,
-    rng: np.random.Generator,
-) -> Images:
-    """Draw an image of another person for every source, held-out ones where there are any."""
-    if test is not None:
-        return test.take(rng.integers(0, len(test), len(sources)))
-    chosen = []
-    for source in sources:
-        others = np.flatnonzero(groups != groups[source])
-        chosen.append(int(rng.choice(others)))
-    return train.take(np.array(chosen))
 
 
 def control_folds(

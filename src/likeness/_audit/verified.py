@@ -11,7 +11,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from likeness._files import write_json
+from likeness._files import make_folder, write_json
 from likeness.datasets import layout
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Verified:
 
     def note(self, before: dict[str, Any]) -> None:
         """Remember that a set was verified."""
+        make_folder(self._path.parent, private=True)
         write_json(self._path, {**self._read(), **before}, private=True)
 
     def _read(self) -> dict[str, Any]:

@@ -204,7 +204,7 @@ def encode_picture(pixels: NDArray[np.uint8]) -> Picture:
     if max(height, width) <= _WEBP_LIMIT:
         kind = "webp"
         rgb = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
-        Image.fromarray(rgb).save(buffer, "WEBP", lossless=True, exact=True, method=4, quality=20)
+        Image.fromarray(rgb).save(buffer, "WEBP", lossless=True, exact=True, method=2)
     else:
         kind = "png"
         Image.fromarray(pixels).save(buffer, "PNG")

@@ -1,7 +1,8 @@
-"""Measured pairs on disk, so that an audit that was killed does not measure them again.
+"""Small results on disk, so that an audit that was killed does not compute them again.
 
-One file per pair in ``work/pairs``, named by the hash of all that its numbers depend on. Those of
-pairs that are shown hold their pictures: they are as private as the evidence.
+One file each, named by the hash of all that its numbers depend on: pairs of the evidence in
+``work/pairs``, with the pictures of those that are shown and as private as the evidence; planted
+copies, without pictures, beside the scores of the training set.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION: Final = 1
-"""To be raised with any change of what is measured."""
+"""To be raised with any change of what is computed."""
 _RECORD: Final = "record"
 
 
-class SavedPairs:
-    """A folder of measured pairs.
+class SavedResults:
+    """A folder of results.
 
     Parameters
     ----------
     common
-        JSON values: what the numbers of all pairs depend on, the sets among it.
+        JSON values: what all numbers depend on, the sets among it.
     """
 
     def __init__(self, folder: Path, common: list[Any]) -> None:
         self._folder, self._common = folder, common
 
     def key(self, *what: Any) -> str:  # noqa: ANN401
-        """Return the name of one pair, given what only its own numbers depend on, JSON values."""
+        """Return the name of one result, given what only its own numbers depend on, JSON values."""
         return hash_of_json([VERSION, self._common, list(what)])
 
     def load(self, key: str) -> tuple[Any, dict[str, NDArray[Any]]] | None:
