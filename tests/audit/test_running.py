@@ -11,7 +11,7 @@ import pytest
 from tests.audit.conftest import as_they_are, image_set, innocents, small
 
 import likeness
-from likeness._audit import require_complete
+from likeness._audit import evidence, require_complete, second_look
 from likeness._audit import run as audit_run
 from likeness._audit.folder import COMPLETE
 from likeness._files import folder_lock
@@ -106,6 +106,35 @@ def test_a_spoilt_part_is_scored_again(whole, sets, tmp_path):
     for path in parts[::2]:
         path.write_bytes(path.read_bytes()[:500])
     assert numbers(likeness.audit(*sets, out=out, options=options())) == numbers(findings)
+
+
+def test_pairs_that_were_measured_are_not_measured_again(quickly, sets, tmp_path, monkeypatch):
+    """And the evidence is the same; a saved pair that was spoilt is measured again."""
+    out = tmp_path / "out"
+    first = likeness.audit(*sets, out=out, options=options())
+    names = ("evidence/pairs.json", "evidence/pairs.npz", "second_stage.parquet")
+    before = [(out / name).read_bytes() for name in names]
+    with monkeypatch.context() as patched:
+        patched.setattr(evidence, "align", lambda *_: pytest.fail("measured again"))
+        patched.setattr(second_look, "rerank", lambda *_, **__: pytest.fail("looked at again"))
+        again = likeness.audit(*sets, out=out, options=options())
+    assert numbers(again) == numbers(first)
+    assert [(out / name).read_bytes() for name in names] == before
+    for path in (out / "work" / "pairs").iterdir():
+        content = path.read_bytes()
+        half = len(content) // 2
+        path.write_bytes(content[:half] + b"??" + content[half + 2 :])
+    spoilt = likeness.audit(*sets, out=out, options=options())
+    assert numbers(spoilt) == numbers(first)
+    assert [(out / name).read_bytes() for name in names] == before
+    # Of other synthetic images nothing that was saved is true.
+    train, synthetic, test = sets
+    other = likeness.audit(train, synthetic[::-1], test, out=tmp_path / "other", options=options())
+    shutil.copytree(
+        out / "work" / "pairs", tmp_path / "other" / "work" / "pairs", dirs_exist_ok=True
+    )
+    again = likeness.audit(train, synthetic[::-1], test, out=tmp_path / "other", options=options())
+    assert numbers(again) == numbers(other)
 
 
 @pytest.fixture
