@@ -274,9 +274,32 @@ def restart(entry):
     heads = ["what", "whole, seconds", "restart, seconds", "share of the whole"]
     return (
         f"## {title}\n\nKilled with SIGKILL at {100 * entry['killed_at']:.0f} % of the whole "
-        f"time, then started again; {entry['train']:,} training images. Every table equalled "
-        f"that of a run that was not killed.\n\n{table(heads, rows)}\n{where(entry)}"
+        f"time, then started again; {entry['train']:,} training images, {entry['test']:,} test "
+        f"images, {entry['synthetic']:,} synthetic ones. Every table equalled that of a run that "
+        "was not killed. The audit is that of a second model, which finds what the first one's "
+        "left with the training set; the first audit does all of it.\n\n"
+        f"{table(heads, rows)}\n{stages_of_restarts(entry['what'])}{where(entry)}"
     )
+
+
+def stages_of_restarts(found):
+    """Return what the last round of each took, stage by stage."""
+    text = ""
+    for what, row in found.items():
+        sides = row["stages"][-1]
+        names = dict.fromkeys([*sides["whole"], *sides["restart"]])
+        if len(names) > 2:
+            rows = [
+                (
+                    name,
+                    number(sides["whole"].get(name, 0.0)),
+                    number(sides["restart"].get(name, 0.0)),
+                )
+                for name in names
+            ]
+            heads = ["stage", "whole, seconds", "restart, seconds"]
+            text += f"Stages of the last round, {what}:\n\n{table(heads, rows)}\n"
+    return text
 
 
 def preparing(entry):
