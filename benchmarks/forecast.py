@@ -74,7 +74,8 @@ def main():
 
 def search_costs(queries, references):
     """Seconds of one thread per pair and per query, and bytes of a part per query."""
-    from likeness.search.parts import save_part, search_part
+    from likeness.search.part_files import save_part
+    from likeness.search.parts import search_part
 
     rows, columns = (0, len(queries)), (0, len(references))
     times = []

@@ -78,8 +78,9 @@ def build_set(folder, name, recipes, *, with_patients, jobs, progress=None):
         As `ImageSet.open` gives it.
     """
     from likeness._progress import SILENT
-    from likeness.datasets.building import SetPlan, build
+    from likeness.datasets.building import build
     from likeness.datasets.options import RunOptions
+    from likeness.datasets.set_plan import SetPlan
     from likeness.datasets.units import Unit
     from likeness.datasets.walk import find_files
 

@@ -13,14 +13,9 @@ from tests.search.sources import Source, assert_same
 
 from likeness.errors import OptionError
 from likeness.search import SearchOptions, search
-from likeness.search.parts import (
-    load_part,
-    merge_parts,
-    part_key,
-    result_of_parts,
-    save_part,
-    search_part,
-)
+from likeness.search.part_files import load_part, part_key, save_part
+from likeness.search.part_merging import merge_parts, result_of_parts
+from likeness.search.parts import search_part
 
 OPTIONS = SearchOptions(top_k=3, top_patients=4)
 

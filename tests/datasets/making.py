@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from likeness.datasets.building import SetPlan
 from likeness.datasets.names import image_id
+from likeness.datasets.set_plan import SetPlan
 from likeness.datasets.units import DecodedImage, Unit
 from likeness.datasets.walk import find_files
 from likeness.errors import UnreadableImageError

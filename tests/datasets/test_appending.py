@@ -20,10 +20,10 @@ from likeness.datasets import (
     verify_sources,
 )
 from likeness.datasets.appending import append, plan_addition
-from likeness.datasets.building import read_accounting
 from likeness.datasets.derived import derived_rows
 from likeness.datasets.forgetting import forget
 from likeness.datasets.options import RunOptions
+from likeness.datasets.source_accounts import read_accounting
 from likeness.errors import (
     ImageMismatchError,
     InputError,

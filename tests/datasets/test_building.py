@@ -26,8 +26,10 @@ from likeness.datasets import (
     verify,
 )
 from likeness.datasets.accounting import LeftOut
-from likeness.datasets.building import build, check_out, read_accounting
+from likeness.datasets.building import build
 from likeness.datasets.options import RunOptions
+from likeness.datasets.output_folder import check_out
+from likeness.datasets.source_accounts import read_accounting
 from likeness.datasets.units import Unit
 from likeness.errors import (
     DamagedSetError,
@@ -228,7 +230,7 @@ def test_finished_shards_are_not_decoded_again(source, tmp_path, small_shards):
     expected = build(tmp_path / "whole", plan).image_set.fingerprint
 
     def stop_at_fourth(unit):
-        if unit is plan.units[3]:
+        if unit == plan.units[3]:
             raise KeyboardInterrupt
         yield from decode_raw(unit)
 
@@ -257,7 +259,7 @@ def test_a_shard_under_way_is_gone_on_with(source, tmp_path, monkeypatch):
         out, decoded = tmp_path / f"out{stop}{spoil}", []
 
         def decode(unit, stop=stop, decoded=decoded, plan=plan):
-            if unit is plan.units[stop] and len(decoded) == stop:
+            if unit == plan.units[stop] and len(decoded) == stop:
                 raise KeyboardInterrupt
             decoded.append(unit.key)
             yield from decode_raw(unit)
@@ -309,7 +311,7 @@ def test_a_damaged_shard_of_an_unfinished_set_is_made_again(source, tmp_path, sm
     out, plan = tmp_path / "out", plan_of(source)
 
     def stop_at_last(unit):
-        if unit is plan.units[-1]:
+        if unit == plan.units[-1]:
             raise KeyboardInterrupt
         yield from decode_raw(unit)
 

@@ -21,10 +21,10 @@ from likeness.datasets import (
     verify_sources,
 )
 from likeness.datasets.appending import append
-from likeness.datasets.building import read_accounting, read_source_rows
 from likeness.datasets.changes import overwrite
 from likeness.datasets.derived import SharedArrays, derived_rows
 from likeness.datasets.forgetting import forget
+from likeness.datasets.source_accounts import read_accounting, read_source_rows
 from likeness.errors import DamagedSetError, InputError, OptionError, SourceChangedError
 
 

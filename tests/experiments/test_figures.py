@@ -10,17 +10,11 @@ import pytest
 
 from likeness.datasets import ImageSet
 from likeness.errors import InputError, MissingExtraError
-from likeness.experiments.figures import (
-    Distribution,
-    ImageRow,
-    PairRow,
-    Panel,
-    distribution_sheet,
-    image_sheet,
-    pair_row,
-    pair_sheet,
-    save_figure,
-)
+from likeness.experiments.figures.contents import Distribution, ImageRow, PairRow, Panel, pair_row
+from likeness.experiments.figures.distribution_sheets import distribution_sheet
+from likeness.experiments.figures.image_sheets import image_sheet
+from likeness.experiments.figures.pair_sheets import pair_sheet
+from likeness.experiments.figures.saving import save_figure
 
 NAMES = ("t1", "t2", "flair", "t1ce", "seg")
 LONG = "A name of a model and a data set that is longer than anybody would wish, $x^2$ included"

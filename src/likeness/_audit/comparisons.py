@@ -135,7 +135,7 @@ class Searcher:
             queries,
             references,
             options=options,
-            engine=self.engine.engine,
+            engine=self.engine,
             memory_bytes=self.options.memory_bytes,
             threads=self.options.threads,
             query_groups=own,

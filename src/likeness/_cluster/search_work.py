@@ -19,16 +19,9 @@ from likeness._files import atomic_write, make_folder, writing_to
 from likeness.datasets.layout import shard_capacity
 from likeness.errors import ClusterError
 from likeness.search import SearchOptions
-from likeness.search.parts import (
-    Part,
-    Range,
-    load_part,
-    merge_parts,
-    part_key,
-    result_of_parts,
-    save_part,
-    search_part,
-)
+from likeness.search.part_files import load_part, part_key, save_part
+from likeness.search.part_merging import merge_parts, result_of_parts
+from likeness.search.parts import Part, Range, search_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

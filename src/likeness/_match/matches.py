@@ -15,7 +15,7 @@ from likeness._files import folder_lock
 from likeness._neighbours.opening import Given
 from likeness._progress import SILENT, Progress
 from likeness.datasets import Accounting, ImageSet, PrepareOptions, as_image_set
-from likeness.datasets.building import check_out
+from likeness.datasets.output_folder import check_out
 from likeness.errors import ClusterError, ImageMismatchError
 from likeness.search import SearchOptions, SearchResult, matches_table, search, write_matches
 from likeness.types import TRANSFORMS

@@ -15,10 +15,11 @@ from cyclopts import Parameter
 from likeness.cli._console import say
 from likeness.cli._options import Output, readable_bytes, share_from
 from likeness.datasets import Prepared, SplitRule
-from likeness.datasets.building import SetPlan, check_out
 from likeness.datasets.inspection import notes_by_kind
 from likeness.datasets.layout import MANIFEST, place
 from likeness.datasets.manifest import read_table
+from likeness.datasets.output_folder import check_out
+from likeness.datasets.set_plan import SetPlan
 from likeness.datasets.splits import split_plan
 from likeness.errors import OptionError
 

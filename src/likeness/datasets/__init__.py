@@ -29,7 +29,8 @@ from likeness.datasets.image_set import ImageSet
 if TYPE_CHECKING:
     from likeness.datasets.accounting import Accounting, LeftOut
     from likeness.datasets.appending import Appended, append
-    from likeness.datasets.brats import BratsOptions, prepare_brats
+    from likeness.datasets.brats import prepare_brats
+    from likeness.datasets.brats_options import BratsOptions
     from likeness.datasets.building import Prepared
     from likeness.datasets.chest_xray import ChestXrayOptions, prepare_chest_xray
     from likeness.datasets.derived import Rows, derived_rows
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Accounting": "accounting",
     "Appended": "appending",
-    "BratsOptions": "brats",
+    "BratsOptions": "brats_options",
     "ChestXrayOptions": "chest_xray",
     "Forgotten": "forgetting",
     "Inspection": "inspection",

@@ -21,23 +21,22 @@ from likeness._progress import SILENT, Progress
 from likeness._versions import software_versions
 from likeness.datasets import layout
 from likeness.datasets.accounting import REMOVED, Accounting, LeftOut
-from likeness.datasets.building import (
-    SetPlan,
-    account_of_units,
-    check_out,
-    count_by_code,
-    read_accounting,
-    read_plan,
-    read_source_rows,
-    source_rows_of,
-    stop_at_first,
-)
 from likeness.datasets.changes import drop, settle
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.manifest import SourceRow, read_manifest_rows
 from likeness.datasets.options import RunOptions
+from likeness.datasets.output_folder import check_out
 from likeness.datasets.plans import plan_like
 from likeness.datasets.scanning import remembered_headers, write_headers
+from likeness.datasets.set_plan import SetPlan, read_plan
+from likeness.datasets.source_accounts import (
+    account_of_units,
+    count_by_code,
+    read_accounting,
+    read_source_rows,
+    source_rows_of,
+    stop_at_first,
+)
 from likeness.datasets.split_records import (
     part_of_split,
     refuse_patients_of_other_parts,

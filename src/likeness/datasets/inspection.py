@@ -16,7 +16,6 @@ from likeness.datasets import layout
 from likeness.datasets._pages import pages_of
 from likeness.datasets._table import pixel_hash
 from likeness.datasets.accounting import Accounting, LeftOut
-from likeness.datasets.building import read_accounting
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.names import image_id, twins
 from likeness.datasets.patient_ids import (
@@ -27,6 +26,7 @@ from likeness.datasets.patient_ids import (
 )
 from likeness.datasets.scanning import Scan, scan
 from likeness.datasets.sequences import PAPER_CHANNELS, detect_layout, group_sequences
+from likeness.datasets.source_accounts import read_accounting
 from likeness.errors import UnreadableImageError
 from likeness.readers import ReadOptions
 

@@ -6,7 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from likeness.datasets.brats import BratsOptions, plan_brats
+from likeness.datasets.brats import plan_brats
+from likeness.datasets.brats_options import BratsOptions
 from likeness.datasets.chest_xray import ChestXrayOptions, plan_chest_xray
 from likeness.datasets.options import PrepareOptions, RunOptions
 from likeness.datasets.plain import plan_images
@@ -14,7 +15,7 @@ from likeness.errors import InputError, OptionError
 from likeness.readers import ReadOptions
 
 if TYPE_CHECKING:
-    from likeness.datasets.building import SetPlan
+    from likeness.datasets.set_plan import SetPlan
 
 
 def plan_like(

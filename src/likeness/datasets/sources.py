@@ -11,7 +11,6 @@ import numpy as np
 from likeness._files import sha256_of_file
 from likeness._progress import SILENT, Progress
 from likeness.datasets.accounting import REMOVED, Accounting
-from likeness.datasets.building import read_accounting
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.layout import (
     SOURCES,
@@ -24,6 +23,7 @@ from likeness.datasets.layout import (
 from likeness.datasets.manifest import read_table
 from likeness.datasets.options import PrepareOptions
 from likeness.datasets.plain import prepare_images
+from likeness.datasets.source_accounts import read_accounting
 from likeness.datasets.walk import find_files
 from likeness.errors import ImageMismatchError, InputError
 

@@ -16,16 +16,13 @@ import numpy as np
 from likeness._files import folder_lock, hash_of_json, make_folder, write_json
 from likeness._progress import SILENT, Progress
 from likeness.datasets.accounting import Accounting, LeftOut
-from likeness.datasets.building import (
-    Prepared,
-    SetPlan,
-    build,
-    check_out,
-    refuse_foreign,
-)
-from likeness.datasets.layout import LEFT_OUT, LOCK, SPLIT_RECORD
+from likeness.datasets.building import Prepared, build
+from likeness.datasets.layout import LEFT_OUT, LOCK, RECORD, SPLIT_RECORD
 from likeness.datasets.names import path_text
+from likeness.datasets.output_folder import check_out, refuse_foreign
 from likeness.datasets.scanning import remembered_headers
+from likeness.datasets.set_plan import SetPlan
+from likeness.datasets.workers import processes_started
 from likeness.errors import ManifestError, NoImagesError, OptionError, SplitOverlapError
 
 if TYPE_CHECKING:
@@ -151,11 +148,13 @@ def prepare(
     """
     check_out(source, out)
     parts = sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []
-    with remembered_headers([out, *parts]):
-        plan = make_plan(source)
-    if split is None:
-        return build(out, plan, run=run, progress=progress)
-    return build_split(out, plan, split, run=run, progress=progress)
+    finished = any((folder / RECORD).is_file() for folder in (out, *parts))
+    with processes_started(1 if finished else run.jobs, make_plan.__module__):
+        with remembered_headers([out, *parts]):
+            plan = make_plan(source)
+        if split is None:
+            return build(out, plan, run=run, progress=progress)
+        return build_split(out, plan, split, run=run, progress=progress)
 
 
 def build_split(

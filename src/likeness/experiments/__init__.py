@@ -11,6 +11,7 @@
     results.py          what the stages found, gathered
     rules.py            the paper's four findings, by rules fixed before the runs
     tables.py, drawing.py, paper_values.py
+    figures/            the arrangement of the paper's figures, as functions of arrays
     forecast.py         what training and sampling will take here
 
 It computes nothing that a user could not ask of the other commands: it calls the same functions.

@@ -17,16 +17,11 @@ from likeness.datasets import ImageSet
 from likeness.errors import OptionError
 from likeness.experiments.comparing import read_lists
 from likeness.experiments.configurations import MODEL_NAMES
-from likeness.experiments.figures import (
-    Distribution,
-    ImageRow,
-    Panel,
-    distribution_sheet,
-    image_sheet,
-    pair_row,
-    pair_sheet,
-    save_figure,
-)
+from likeness.experiments.figures.contents import Distribution, ImageRow, Panel, pair_row
+from likeness.experiments.figures.distribution_sheets import distribution_sheet
+from likeness.experiments.figures.image_sheets import image_sheet
+from likeness.experiments.figures.pair_sheets import pair_sheet
+from likeness.experiments.figures.saving import save_figure
 from likeness.experiments.images import training_images
 from likeness.experiments.results import Results, RunResult
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from likeness._progress import SILENT, Progress, Task
-from likeness.datasets.building import SetPlan, build
+from likeness.datasets.building import build
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.options import RunOptions
+from likeness.datasets.set_plan import SetPlan
 from likeness.datasets.units import DecodedImage, Unit
 from likeness.errors import OptionError
 from likeness.generators.models import Model

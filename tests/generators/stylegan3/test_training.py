@@ -18,13 +18,15 @@ from likeness.datasets import ImageSet
 from likeness.errors import ImageMismatchError, InputError, OptionError
 from likeness.generators.checkpoints import load_checkpoint
 from likeness.generators.stylegan3 import training as module
+from likeness.generators.stylegan3 import training_state
 from likeness.generators.stylegan3.augmentation import Adaptive, augment
 from likeness.generators.stylegan3.discriminator import Discriminator, with_differences
 from likeness.generators.stylegan3.generator import Generator
 from likeness.generators.stylegan3.plan import NetworkSettings
 from likeness.generators.stylegan3.presets import TrainingSettings
 from likeness.generators.stylegan3.sampling import sample_images
-from likeness.generators.stylegan3.training import parts_of_batch, train_stylegan3
+from likeness.generators.stylegan3.step_inputs import parts_of_batch
+from likeness.generators.stylegan3.training import train_stylegan3
 
 NETWORK = NetworkSettings(
     16, 2, channel_base=64, channel_max=8, layers=3, critical_layers=1, latent_size=8, style_size=8,
@@ -116,7 +118,7 @@ def test_the_strength_of_transforms_goes_on(whole, tmp_path):
 def test_a_finished_run_returns_at_once_or_is_lengthened(whole, tmp_path, monkeypatch):
     train(tmp_path, replace(TRAINING, images=20))
     assert_equals(whole, train(tmp_path))
-    monkeypatch.setattr(module, "Generator", None)
+    monkeypatch.setattr(training_state, "Generator", None)
     assert train(whole[0]) == whole[1]
 
 

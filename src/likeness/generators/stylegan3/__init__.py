@@ -13,7 +13,8 @@ low-pass filters, so that it makes no aliases. `generator` and `discriminator` a
 `loss` what they are trained by, `augmentation` what hides a small training set from the
 discriminator, and `equivariance` measures how far the network keeps its promise.
 
-`training` is the loop, `sampling` draws images of a seed. Neither network knows classes. Nothing
-here is imported by an audit. Modules are imported by their own names, so that the plan costs no
-torch.
+`training` is the loop, `step_inputs` what one step of it works on, `training_state` what a
+checkpoint of it holds, and `training_checks` what it refuses. `sampling` draws images of a seed.
+Neither network knows classes. Nothing here is imported by an audit. Modules are imported by their
+own names, so that the plan costs no torch.
 """

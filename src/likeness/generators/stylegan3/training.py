@@ -12,15 +12,14 @@ and several processes need not exchange them.
 
 from __future__ import annotations
 
-import copy
 import functools
 import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
@@ -28,13 +27,9 @@ from torch import nn
 from likeness._files import folder_lock
 from likeness._progress import SILENT, Progress
 from likeness.datasets import ImageSet
-from likeness.errors import ImageMismatchError, InputError, OptionError
-from likeness.generators.checkpoints import load_checkpoint
-from likeness.generators.stylegan3.augmentation import Adaptive, Strength, augment
-from likeness.generators.stylegan3.discriminator import Discriminator
-from likeness.generators.stylegan3.generator import Generator
+from likeness.errors import OptionError
+from likeness.generators.stylegan3.augmentation import Adaptive
 from likeness.generators.stylegan3.loss import (
-    adam_settings,
     default_half_life,
     discriminator_loss,
     generator_loss,
@@ -45,8 +40,16 @@ from likeness.generators.stylegan3.loss import (
 )
 from likeness.generators.stylegan3.plan import NetworkSettings
 from likeness.generators.stylegan3.presets import TrainingSettings
+from likeness.generators.stylegan3.step_inputs import StepDraws, StepTransforms, parts_of_batch
+from likeness.generators.stylegan3.training_checks import (
+    check_finite,
+    check_groups,
+    check_images_and_seed,
+    check_numbers,
+)
+from likeness.generators.stylegan3.training_state import TrainingState
 from likeness.generators.training.data import describe_images
-from likeness.generators.training.data_order import DataOrder, noise_seed
+from likeness.generators.training.data_order import DataOrder
 from likeness.generators.training.outcome import CheckpointCallback, Trained
 from likeness.generators.training.run_folder import RunFolder
 from likeness.generators.training.stopping import stop_on_signals
@@ -128,8 +131,8 @@ def train_stylegan3(
     batch = training.batch
     group = min(network.minibatch_group, batch)
     micro_batch = batch if micro_batch is None else micro_batch
-    _check(images, network, seed)
-    _check_numbers(
+    check_images_and_seed(images, network, seed)
+    check_numbers(
         save_every=save_every,
         keep_last=keep_last,
         milestone_every=1 if milestone_every is None else milestone_every,
@@ -139,7 +142,7 @@ def train_stylegan3(
         micro_batch=micro_batch,
         r1_interval=training.r1_interval,
     )
-    _check_groups(batch, micro_batch, group)
+    check_groups(batch, micro_batch, group)
     workers = Workers(device)
     if workers.count > batch // group:
         msg = (
@@ -172,7 +175,7 @@ def train_stylegan3(
         done = workers.by_first(begin)
         if done >= steps:
             return Trained(done, done * batch, folder.checkpoint(done), True, None)  # noqa: FBT003
-        state = _State(network, training, ada, seed, workers.device)
+        state = TrainingState(network, training, ada, seed, workers.device)
         if done:
             state.load(folder.checkpoint(done))
         if workers.is_first:
@@ -188,8 +191,8 @@ def train_stylegan3(
             while True:
                 pixels = torch.from_numpy(images.take(order.rows(done))).to(workers.device)
                 real = pixels.float() / 127.5 - 1
-                draws = _Draws(seed, done, batch, network.latent_size, workers.device)
-                transforms = _Altering(ada, strength.p, marked, batch, draws.seeds)
+                draws = StepDraws(seed, done, batch, network.latent_size, workers.device)
+                transforms = StepTransforms(ada, strength.p, marked, batch, draws.seeds)
                 autocast = torch.autocast(
                     workers.device.type, dtype=torch.bfloat16, enabled=bfloat16
                 )
@@ -210,7 +213,7 @@ def train_stylegan3(
                 # The discriminator's step, which also moves the generator's running statistics.
                 discriminator.requires_grad_(True)  # noqa: FBT003
                 (g_loss,) = workers.total(g_loss)
-                _check_finite(folder, done + 1, "generator", g_loss, g_norm)
+                check_finite(folder, done + 1, "generator", g_loss, g_norm)
                 state.generator_optimizer.step()
                 state.discriminator_optimizer.zero_grad()
                 with torch.no_grad(), autocast:
@@ -226,7 +229,7 @@ def train_stylegan3(
                     sign_sum += float(on_real.detach().sign().sum())
                 d_norm = _norm_of_sum(discriminator, workers)
                 d_loss, sign_sum = workers.total(d_loss, sign_sum)
-                _check_finite(folder, done + 1, "discriminator", d_loss, d_norm)
+                check_finite(folder, done + 1, "discriminator", d_loss, d_norm)
                 state.discriminator_optimizer.step()
                 means.add(d_loss=d_loss, g_loss=g_loss, real_sign=sign_sum / batch)
 
@@ -241,7 +244,7 @@ def train_stylegan3(
                         r1 += share.item()
                     r1_norm = _norm_of_sum(discriminator, workers)
                     (r1,) = workers.total(r1)
-                    _check_finite(folder, done + 1, "R1 penalty", r1, r1_norm)
+                    check_finite(folder, done + 1, "R1 penalty", r1, r1_norm)
                     state.discriminator_optimizer.step()
                     means.add(r1=r1)
 
@@ -307,147 +310,6 @@ def train_stylegan3(
                         )
 
 
-def parts_of_batch(batch: int, group: int, most: int, groups: slice) -> list[torch.Tensor]:
-    """Cut a batch into parts that the discriminator judges as it would within the whole batch.
-
-    Image i belongs to group ``i mod (batch / group)`` (`discriminator.with_differences`), and no
-    group is torn, neither is any in a part other than in the batch.
-
-    Parameters
-    ----------
-    batch, group
-        Images, and images of a group.
-    most
-        Images of a part at most; a multiple of `group`.
-    groups
-        Which groups.
-
-    Returns
-    -------
-    list of Tensor
-        (n,) places in the batch, for each part.
-    """
-    table = torch.arange(batch).reshape(group, batch // group)  # a column is a group
-    step = most // group
-    return [
-        table[:, start : min(start + step, groups.stop)].reshape(-1)
-        for start in range(groups.start, groups.stop, step)
-    ]
-
-
-class _State:
-    """All that a checkpoint holds."""
-
-    def __init__(
-        self,
-        network: NetworkSettings,
-        training: TrainingSettings,
-        ada: Adaptive | None,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.generator = Generator(network).to(device).train()
-            self.discriminator = Discriminator(network).to(device).train()
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)  # noqa: FBT003
-        self.generator_optimizer = torch.optim.Adam(
-            self.generator.parameters(), **adam_settings(training.generator_rate)
-        )
-        self.discriminator_optimizer = torch.optim.Adam(
-            self.discriminator.parameters(),
-            **adam_settings(training.discriminator_rate, interval=training.r1_interval),
-        )
-        self.strength = Strength() if ada is None else ada.strength()
-
-    def _networks(self) -> dict[str, Any]:
-        return {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "average": self.average,
-        }
-
-    def _optimizers(self) -> dict[str, Any]:
-        return {
-            "optimizer_generator": self.generator_optimizer,
-            "optimizer_discriminator": self.discriminator_optimizer,
-        }
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        named: dict[str, torch.Tensor] = {}
-        for whose, network in self._networks().items():
-            named |= {f"{whose}/{name}": one for name, one in network.state_dict().items()}
-        for whose, optimizer in self._optimizers().items():
-            for index, values in optimizer.state_dict()["state"].items():
-                named |= {f"{whose}/{index}/{name}": one for name, one in values.items()}
-        return named
-
-    def load(self, path: Path) -> None:
-        found = load_checkpoint(path)
-        owned: dict[str, dict[str, torch.Tensor]] = {}
-        for name, values in found.tensors.items():
-            whose, _, rest = name.partition("/")
-            owned.setdefault(whose, {})[rest] = values
-        for whose, network in self._networks().items():
-            network.load_state_dict(owned[whose])
-        for whose, optimizer in self._optimizers().items():
-            moments: dict[int, dict[str, torch.Tensor]] = {}
-            for name, values in owned[whose].items():
-                index, what = name.split("/")
-                moments.setdefault(int(index), {})[what] = values
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.strength = Strength(**found.record["strength"])
-
-
-class _Draws:
-    """The random vectors of a step, and seeds for its transforms."""
-
-    def __init__(
-        self, seed: int, step: int, batch: int, size: int, device: torch.device | str
-    ) -> None:
-        random = torch.Generator().manual_seed(noise_seed(seed, step))
-        self.for_generator = torch.randn(batch, size, generator=random).to(device)
-        self.for_discriminator = torch.randn(batch, size, generator=random).to(device)
-        self.seeds: list[int] = torch.randint(2**32, (4,), generator=random).tolist()
-
-
-@dataclass(frozen=True)
-class _Altering:
-    """The random transforms of one step, each of its four uses with draws of its own."""
-
-    ada: Adaptive | None
-    p: float
-    annotations: Sequence[int]
-    batch: int
-    seeds: Sequence[int]
-
-    def of_generator(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return self._altered(images, rows, 0)
-
-    def of_made(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return self._altered(images, rows, 1)
-
-    def of_real(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return self._altered(images, rows, 2)
-
-    def of_penalised(self, images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        return self._altered(images, rows, 3)
-
-    def _altered(self, images: torch.Tensor, rows: torch.Tensor, use: int) -> torch.Tensor:
-        if self.ada is None or not self.p:
-            return images
-        with torch.autocast(images.device.type, enabled=False):  # places need all their digits
-            return augment(
-                images,
-                self.p,
-                self.ada.chosen(),
-                annotations=self.annotations,
-                random=torch.Generator().manual_seed(self.seeds[use]),
-                among=(self.batch, rows),
-            )
-
-
 class _Means:
     """Means of named numbers."""
 
@@ -471,49 +333,3 @@ def _norm_of_sum(network: nn.Module, workers: Workers) -> float:
     gradients = [one.grad for one in network.parameters() if one.grad is not None]
     workers.add_up(gradients)
     return float(torch.stack([one.square().sum() for one in gradients]).sum().sqrt())
-
-
-def _check_finite(folder: RunFolder, step: int, what: str, loss: float, norm: float) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    good = folder.steps()
-    where = (
-        f"The last good checkpoint is {str(folder.checkpoint(good[-1]))!r}."
-        if good
-        else "No checkpoint was written before."
-    )
-    msg = (
-        f"At step {step} the loss of the {what} is {loss} and the norm of its gradient {norm}. "
-        f"{where} Train in another folder with smaller learning rates or a larger gamma."
-    )
-    raise InputError(msg)
-
-
-def _check(images: ImageSet, network: NetworkSettings, seed: int) -> None:
-    wanted = (network.channels, network.resolution, network.resolution)
-    if images.image_shape != wanted or images.dtype.name != "uint8":
-        msg = (
-            f"The images are {images.image_shape} {images.dtype}, the networks take {wanted} "
-            "uint8: prepare the images for them, or choose other networks."
-        )
-        raise ImageMismatchError(msg)
-    if seed < 0:
-        msg = f"The seed must not be negative; it is {seed}."
-        raise OptionError(msg)
-
-
-def _check_groups(batch: int, micro_batch: int, group: int) -> None:
-    for name, value in (("batch", batch), ("micro_batch", micro_batch)):
-        if value % group:
-            msg = (
-                f"{name} is {value}, but the discriminator compares groups of {group} images: "
-                f"choose a multiple of {group}."
-            )
-            raise OptionError(msg)
-
-
-def _check_numbers(**numbers: int) -> None:
-    for name, value in numbers.items():
-        if value < 1:
-            msg = f"{name} must be at least 1, not {value!r}."
-            raise OptionError(msg)
