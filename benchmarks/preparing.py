@@ -119,16 +119,16 @@ def without_checks(kind, source, out):
 
     with ExitStack() as stack:
         for target, value in (
-            ("likeness.datasets.units.sha256_of_file", lambda path: "0" * 64),
             ("likeness.datasets.units.pixel_hash", lambda pixels: "0" * 64),
             ("likeness.datasets.units._check_unchanged", lambda file: None),
             ("likeness.datasets.writer.sha256_of_file", lambda path: "0" * 64),
             ("likeness.datasets._growing._digest_of", lambda path: Nothing()),
         ):
             stack.enter_context(mock.patch(target, value))
-        growing = mock.MagicMock(wraps=hashlib)
-        growing.sha256 = Nothing
-        stack.enter_context(mock.patch("likeness.datasets._growing.hashlib", growing))
+        hashing = mock.MagicMock(wraps=hashlib)
+        hashing.sha256 = Nothing
+        for module in ("units", "_growing"):
+            stack.enter_context(mock.patch(f"likeness.datasets.{module}.hashlib", hashing))
         prepare(kind, source, out, 1)
 
 

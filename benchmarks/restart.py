@@ -101,13 +101,14 @@ def measure(what, given):
     command = COMMANDS[what](given.folder, out, given)
 
     def begin_anew():
-        shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
         if what == "first-audit":
             forget_all(given)
 
     wholes, restarts, shares, killed, stages = [], [], [], [], []
     try:
-        run_to_the_end(command)  # warms the cache and makes what the sets store once
+        if what != "first-audit":
+            run_to_the_end(command)  # warms the cache and makes what the sets store once
         for _ in range(given.rounds):
             begin_anew()
             whole, of_whole = run_to_the_end(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib import metadata
 
 PACKAGES = ("numpy", "numkong", "scipy", "pillow", "nibabel", "tifffile", "pyarrow")
@@ -21,6 +22,7 @@ def software_versions() -> dict[str, str]:
     return versions
 
 
+@cache  # to look one up takes milliseconds, and what was imported stays what it was
 def package_version(name: str) -> str:
     """Return the installed version of a package, or ``absent``."""
     try:

@@ -9,7 +9,9 @@ from PIL import Image
 from tests.datasets.making import folder_of_pngs, nifti, pixels, png, tree_bytes
 
 from likeness.datasets import ImageSet, PrepareOptions, as_image_set, prepare_images, verify_sources
+from likeness.datasets.plain import plan_images
 from likeness.datasets.splits import SplitRule
+from likeness.datasets.units import run_unit
 from likeness.errors import ImageMismatchError, InputError, NoImagesError, OptionError
 from likeness.readers import ReadOptions
 
@@ -356,3 +358,20 @@ class TestAsImageSet:
         assert verify_sources(images, source) == ("P1/P1_001.png", "P2/P2_002.png")
         with pytest.raises(InputError, match="arrays"):
             verify_sources(ImageSet.from_arrays(pixels(0, (3, 1, 4, 5))), source)
+
+
+def test_a_file_is_read_once_to_be_hashed_and_decoded(tmp_path, monkeypatch):
+    source = folder_of_pngs(tmp_path / "source", 3)
+    nifti(source / "P0/P0_004.nii.gz", np.stack([pixels(n, (10, 12)) for n in range(2)], 2))
+    plan = plan_images(source, PrepareOptions())
+    expected = [run_unit(plan.decoder, unit, 0) for unit in plan.units]
+    with monkeypatch.context() as patched:
+        patched.setattr("likeness.readers._registry.opened", lambda path: 1 / 0)
+        held = [run_unit(plan.decoder, unit, 0) for unit in plan.units]
+    monkeypatch.setattr("likeness.datasets.units._HELD_BYTES", 0)  # as if they were too large
+    twice = [run_unit(plan.decoder, unit, 0) for unit in plan.units]
+    for results in (held, twice):
+        assert [result.report for result in results] == [result.report for result in expected]
+        assert [[row for _, row in result.images] for result in results] == [
+            [row for _, row in result.images] for result in expected
+        ]

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import unicodedata
+import zipfile
 
 import numpy as np
 import pytest
@@ -182,6 +183,27 @@ def test_readers_of_others_can_be_given(tmp_path):
     with pytest.raises(UnreadableImageError, match="on purpose"):
         list(read_pages(path, readers=readers))
     assert refusal(path).code == "not_an_image"
+
+
+def test_bytes_in_memory_are_read_as_the_file_would_be(tmp_path):
+    content = make_png(noise(9, 9))
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    (page,) = read_pages(path)
+    (held,) = read_pages(tmp_path / "absent.jpg", content=content)
+    assert held.notes == page.notes == ("the name ends in '.jpg' but the content is png",)
+    assert np.array_equal(held.pixels, page.pixels)
+    with pytest.raises(UnreadableImageError) as caught:
+        list(read_pages(tmp_path / "absent.png", content=content[:60]))
+    assert (caught.value.code, caught.value.path) == ("truncated", tmp_path / "absent.png")
+
+
+def test_a_callback_that_fails_is_not_taken_for_damage(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bad.png", make_png(noise(9, 9))[:60])
+    with pytest.raises(ZeroDivisionError):
+        list(read_pages(path, on_damaged=lambda error: 1 / 0))
 
 
 @pytest.mark.parametrize(

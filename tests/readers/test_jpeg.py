@@ -225,6 +225,15 @@ def test_a_frame_header_behind_long_comments_is_described(tmp_path):
     assert describe(path).shape == one(path).pixels.shape == (1, 48, 40)
 
 
+@pytest.mark.parametrize("length", range(4070, 4100, 2))
+def test_a_frame_header_that_the_first_bytes_cut_is_described(tmp_path, length):
+    content = jpeg(smooth())
+    frame = content.index(b"\xff\xc0")
+    comment = b"\xff\xfe" + struct.pack(">H", length - frame) + bytes(length - frame - 2)
+    path = write(tmp_path, content[:2] + comment + content[2:])
+    assert describe(path).shape == one(path).pixels.shape == (1, 48, 40)
+
+
 def test_B1_bomb_is_refused_by_its_header(tmp_path):
     content = bytearray(jpeg(smooth()))
     struct.pack_into(">HH", content, content.index(b"\xff\xc0") + 5, 60000, 60000)

@@ -358,3 +358,24 @@ def test_B5_text_bomb_is_not_unpacked(tmp_path):
 def test_a_header_far_behind_a_long_profile_is_described(tmp_path):
     path = write(tmp_path, make_png(noise(9, 9), before=((b"iCCP", noise(1 << 21).tobytes()),)))
     assert describe(path).shape == (1, 9, 9)
+
+
+@pytest.mark.parametrize("length", range(4040, 4100))
+def test_a_header_that_the_first_bytes_cut_is_described(tmp_path, length):
+    path = write(tmp_path, make_png(noise(9, 9), before=((b"iCCP", bytes(length)),)))
+    assert describe(path).shape == (1, 9, 9)
+
+
+def test_a_text_that_names_the_pixels_does_not_mislead(tmp_path):
+    path = write(tmp_path, make_png(noise(9, 9), before=((b"tEXt", b"IDAT" + bytes(9000)),)))
+    assert describe(path).shape == (1, 9, 9)
+
+
+@pytest.mark.parametrize(("depth", "colour", "values"), [(1, 0, 1), (8, 0, 1), (8, 6, 4)])
+def test_P7_a_row_filter_that_does_not_exist(tmp_path, depth, colour, values):
+    length = (6 * values * depth + 7) // 8
+    rows = b"".join(bytes([kind]) + bytes(length) for kind in (0, 4, 5))
+    header = struct.pack(">IIBBBBB", 6, 3, depth, colour, 0, 0, 0)
+    content = SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+    error = refusal(write(tmp_path, content + chunk(b"IEND", b"")))
+    assert (error.code, error.reason) == ("damaged", "there is no row filter 5")

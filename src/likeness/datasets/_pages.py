@@ -25,7 +25,8 @@ def pages_of(file: SourceFile, options: ReadOptions) -> Iterator[Page | LeftOut]
         If the file as a whole cannot be read.
     """
     damaged: list[UnreadableImageError] = []
-    for page in read_pages(file.path, options, on_damaged=damaged.append):
+    found = read_pages(file.path, options, on_damaged=damaged.append, content=file.content)
+    for page in found:
         yield from _left_out(file, damaged)
         yield page
     yield from _left_out(file, damaged)

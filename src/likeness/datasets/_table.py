@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,9 +66,15 @@ def pixel_hash(image: Image) -> str:
     only if they are equal arrays of the same type (SHA-256 collisions apart).
     """
     little = np.ascontiguousarray(image).astype(image.dtype.newbyteorder("<"), copy=False)
-    digest = hashlib.sha256(f"{little.dtype.name}{little.shape}".encode())
+    digest = hashlib.sha256(f"{dtype_name(little.dtype)}{little.shape}".encode())
     digest.update(little.data)
     return digest.hexdigest()
+
+
+@cache  # NumPy puts the name together anew each time, which takes as long as a small image's copy
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return NumPy's name of a number type."""
+    return dtype.name
 
 
 def code_patients(

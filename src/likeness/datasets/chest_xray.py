@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from likeness._progress import SILENT, Progress
-from likeness.datasets.building import Prepared, SetPlan
+from likeness.datasets.building import Prepared
 from likeness.datasets.names import image_id, path_text
 from likeness.datasets.options import SourceOptions
 from likeness.datasets.patient_ids import assign_patients
 from likeness.datasets.scanning import scan
+from likeness.datasets.set_plan import SetPlan
 from likeness.datasets.splits import SplitRule, prepare
 from likeness.datasets.transforms import (
     GREY_TOLERANCE,
@@ -155,8 +156,8 @@ def class_of(text: str) -> str | None:
 
 def decode_chest_xray(unit: Unit, *, options: ChestXrayOptions) -> Iterator[DecodedImage]:
     """Read one X-ray."""
-    path = unit.files[0].path
-    for page in read_pages(path, options.read):
+    path, content = unit.files[0].path, unit.files[0].content
+    for page in read_pages(path, options.read, content=content):
         pixels, notes = page.pixels, page.notes
         if pixels.dtype != np.uint8:
             reason = f"its pixels are {pixels.dtype}; expected 8 bits"

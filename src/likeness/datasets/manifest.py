@@ -42,6 +42,11 @@ class ManifestRow:
     mean: float
     notes: tuple[str, ...]
 
+    def at(self, shard: int, row: int) -> ManifestRow:
+        """Return this row with its place in the set."""
+        # Not by `dataclasses.replace`, which looks at every field: this is done for every image.
+        return ManifestRow(**{**vars(self), "shard": shard, "row": row})
+
 
 @dataclass(frozen=True)
 class SourceRow:

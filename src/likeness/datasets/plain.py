@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,13 +19,14 @@ import numpy as np
 from likeness._progress import SILENT, Progress
 from likeness.datasets._pages import pages_of
 from likeness.datasets.accounting import LeftOut
-from likeness.datasets.building import Prepared, SetPlan
+from likeness.datasets.building import Prepared
 from likeness.datasets.layout import is_image_set
 from likeness.datasets.names import image_id, path_text, twins
 from likeness.datasets.options import PrepareOptions
 from likeness.datasets.patient_ids import PatientIds, PatientRule, assign_patients
 from likeness.datasets.scanning import Scan, scan
 from likeness.datasets.sequences import ANNOTATIONS, detect_layout, group_sequences
+from likeness.datasets.set_plan import SetPlan
 from likeness.datasets.splits import SplitRule, prepare
 from likeness.datasets.transforms import is_really_grey, luma, rescale_intensity, resize
 from likeness.datasets.units import DecodedImage, Unit
@@ -160,7 +162,9 @@ def decode_unit(unit: Unit, *, decoding: _Decoding) -> Iterator[DecodedImage | L
 
 
 def _decode_group(unit: Unit, decoding: _Decoding) -> Iterator[DecodedImage]:
-    runs = [read_pages(file.path, decoding.options.read) for file in unit.files]
+    runs = [
+        read_pages(file.path, decoding.options.read, content=file.content) for file in unit.files
+    ]
     for pages in zip_longest(*runs):
         if None in pages:
             reason = "its files hold different numbers of images"
@@ -236,7 +240,7 @@ def _units(
 def _unit(file: SourceFile, header: Header | None) -> Unit:
     if header is None:
         return Unit((file,), file.text)
-    size = header.num_images * int(np.prod(header.shape)) * np.dtype(header.dtype).itemsize
+    size = header.num_images * prod(header.shape) * np.dtype(header.dtype).itemsize
     is_archive = header.reader == "zip"
     return Unit((file,), file.text, is_archive=is_archive, streamed=size > _STREAMED_BYTES)
 

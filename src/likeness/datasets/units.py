@@ -7,9 +7,10 @@ becomes data; only the members of an archive stand for themselves.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,10 @@ from likeness.errors import SourceChangedError, UnreadableImageError
 if TYPE_CHECKING:
     from likeness.datasets.walk import SourceFile
     from likeness.types import Image
+
+_HELD_BYTES: Final = 64 << 20
+"""A file of at most so many bytes is read once, to be hashed and decoded in memory; a larger one is
+read twice."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +107,14 @@ def run_unit(decoder: Decoder, unit: Unit, index: int) -> UnitResult:
         If a file is not what it was when the folder was listed.
     """
     report = UnitReport(index)
+    files = []
     for file in unit.files:
         _check_unchanged(file)
-        report.sha256.append(_hash_or_none(file))
+        content, sha256 = _read_and_hash(file)
+        files.append(file if content is None else replace(file, content=content))
+        report.sha256.append(sha256)
     if not unit.streamed:
-        return UnitResult(report, list(_rows(decoder, unit, report)))
+        return UnitResult(report, list(_rows(decoder, replace(unit, files=tuple(files)), report)))
     sound = UnitReport(index, list(report.sha256))
     for _ in _rows(decoder, unit, sound):
         pass
@@ -201,8 +209,15 @@ def _check_unchanged(file: SourceFile) -> None:
         raise SourceChangedError(msg)
 
 
-def _hash_or_none(file: SourceFile) -> str | None:
+def _read_and_hash(file: SourceFile) -> tuple[bytes | None, str | None]:
+    """Return the bytes of a file that is not too large to be held, and the hash of any.
+
+    What is decoded are then the very bytes that were hashed.
+    """
     try:
-        return sha256_of_file(file.path)
+        if file.num_bytes > _HELD_BYTES:
+            return None, sha256_of_file(file.path)
+        content = file.path.read_bytes()
     except OSError:  # the reader will say why it cannot be read
-        return None
+        return None, None
+    return content, hashlib.sha256(content).hexdigest()

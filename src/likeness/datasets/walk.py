@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,8 @@ class SourceFile:
     """The path relative to the source, as `names.path_text` shows it."""
     num_bytes: int
     mtime_ns: int
+    content: bytes | None = field(default=None, repr=False, compare=False)
+    """Its bytes while it is being decoded; None where it is to be read from the disk."""
 
     @property
     def name(self) -> str:
@@ -95,18 +97,19 @@ def _entries(
     """Yield every entry with its path relative to the root."""
     try:
         with os.scandir(folder) as scan:
-            names = sorted(entry.name for entry in scan)
+            entries = sorted(scan, key=lambda entry: entry.name)
     except OSError as error:
         where = prefix.rstrip("/") or "."
         yield where, _left_out(where, "unreadable", f"the folder: {error.strerror}")
         return
-    for name in names:
-        relative, path = prefix + name, folder / name
+    for entry in entries:
+        relative = prefix + entry.name
         try:
-            status = path.lstat()
+            status = os.lstat(entry.path)  # on Windows the entry's own has no inode and may be old
         except OSError as error:
             yield relative, _left_out(relative, "unreadable", str(error.strerror))
             continue
+        path = folder / entry.name
         if stat.S_ISDIR(status.st_mode) and levels > 1:
             yield from _entries(path, root, relative + "/", levels - 1)
         else:

@@ -3,6 +3,10 @@
 A process that dies (a decoder that crashes on a poisoned file, or the system short of memory)
 costs its unit, never the run: the units that were under way are tried again one at a time, and the
 one that kills its process again is left out as ``decoder_crashed``. Small units travel in chunks.
+
+A process takes some tenths of a second to load what it needs. `processes_started` lets it do so
+while the folder is still being looked through; the decoder, not known by then, comes with the
+chunks.
 """
 
 from __future__ import annotations
@@ -11,16 +15,20 @@ import ctypes
 import multiprocessing
 import sys
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeAlias
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from importlib import import_module
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from likeness.datasets.units import UnitReport, UnitResult, leave_out, run_unit
 from likeness.errors import UnreadableImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from likeness.datasets.units import Decoder, Unit
 
@@ -30,6 +38,35 @@ _CHUNK_UNITS = 16
 _CHUNK_BYTES = 1 << 20
 """Units that travel together, and the bytes of their files. One small image alone costs as much on
 its way to another process and back as its decoding does."""
+_LIGHT_BYTES = 4096
+"""A decoder of so many bytes goes with each chunk; one that holds a table is sent once to each
+process, as it starts."""
+
+_started: ContextVar[ProcessPoolExecutor | None] = ContextVar("_started", default=None)
+
+
+@contextmanager
+def processes_started(jobs: int, module: str) -> Iterator[None]:
+    """Start the processes for the calls of `decode_in_order` to come.
+
+    Parameters
+    ----------
+    jobs
+        Number of processes. With 1 there is nothing to start.
+    module
+        Where the decoder is likely to come from: they load it at once.
+    """
+    if jobs == 1:
+        yield
+        return
+    executor = _new_executor(jobs, _load, module)
+    token = _started.set(executor)
+    try:
+        executor.submit(_ping)  # the first task starts all of them
+        yield
+    finally:
+        _started.reset(token)
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def decode_in_order(
@@ -44,6 +81,7 @@ def decode_in_order(
     jobs
         Number of processes. With 1 everything happens in this one; so do streamed units always.
     """
+    _keep_freed_memory()
     pool = _Pool(decoder, jobs) if jobs > 1 else None
     if pool is None or not pool.works():
         for index in range(first, len(units)):
@@ -56,7 +94,7 @@ def decode_in_order(
 
 
 _decoders: list[Decoder] = []
-"""In a process of the pool: its decoder, which may hold a large table and is sent once."""
+"""In a process of the pool: its decoder, where that was sent once."""
 
 
 _M_TRIM_THRESHOLD: Final = -1
@@ -65,16 +103,34 @@ _M_MMAP_THRESHOLD: Final = -3
 _KEPT_BYTES: Final = 64 << 20
 
 
-def _take_decoder(decoder: Decoder) -> None:
-    _decoders[:] = [decoder]
+def _load(module: str) -> None:
+    import_module(module)
     _keep_freed_memory()
+
+
+def _take_decoder(decoder: Decoder | None) -> None:
+    if decoder is not None:
+        _decoders[:] = [decoder]
+    _keep_freed_memory()
+
+
+def _new_executor(
+    jobs: int, initializer: Callable[[Any], None], given: object
+) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=initializer,
+        initargs=(given,),
+    )
 
 
 def _keep_freed_memory() -> None:
     """Have the next image use the memory of the last, where this is glibc.
 
     Otherwise some megabytes go back to the system after every image and are asked for again, page
-    by page, which costs a sixth of the decoding.
+    by page, which costs a sixth of the decoding. These are the values that glibc comes to by itself
+    in a process that has once freed an array of 32 MiB, so that this one may keep them.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
@@ -83,12 +139,13 @@ def _keep_freed_memory() -> None:
             mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)
 
 
-def _ping() -> bool:
-    return callable(_decoders[0])
+def _ping(decoder: Decoder | None = None) -> bool:
+    return decoder is None or callable(decoder)
 
 
-def _run_units(chunk: list[tuple[int, Unit]]) -> list[UnitResult]:
-    return [run_unit(_decoders[0], unit, index) for index, unit in chunk]
+def _run_units(decoder: Decoder | None, chunk: list[tuple[int, Unit]]) -> list[UnitResult]:
+    decoder = decoder or _decoders[0]
+    return [run_unit(decoder, unit, index) for index, unit in chunk]
 
 
 def _chunks(units: Sequence[Unit], first: int) -> Iterator[list[tuple[int, Unit]]]:
@@ -115,7 +172,11 @@ class _Pool:
     def __init__(self, decoder: Decoder, jobs: int) -> None:
         self._decoder = decoder
         self._jobs = jobs
-        self._executor = self._start(jobs)
+        light = len(ForkingPickler.dumps(decoder)) <= _LIGHT_BYTES
+        self._sent = decoder if light else None
+        """What goes with each chunk."""
+        self._borrowed = _started.get() if light else None
+        self._executor = self._borrowed or self._start(jobs)
 
     def works(self) -> bool:
         """Whether a process can be started and loads the decoder.
@@ -124,12 +185,13 @@ class _Pool:
         every process, be taken for a thousand poisoned files.
         """
         try:
-            return self._executor.submit(_ping).result()
+            return self._executor.submit(_ping, self._sent).result()
         except BrokenProcessPool:
             return False
 
     def close(self) -> None:
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._executor is not self._borrowed:
+            self._executor.shutdown(wait=True, cancel_futures=True)
 
     def results(self, units: Sequence[Unit], first: int) -> Iterator[UnitResult]:
         waiting: deque[_Waiting] = deque()
@@ -151,6 +213,7 @@ class _Pool:
                         self._here(other) if its_future is None else (self._one_at_a_time(other))
                     )
                 waiting.clear()
+                _started.set(None)  # it is broken for all
                 self._executor = self._start(self._jobs)
                 continue
             yield from found
@@ -159,7 +222,7 @@ class _Pool:
         if chunk[0][1].streamed:
             return None
         try:
-            return self._executor.submit(_run_units, chunk)
+            return self._executor.submit(_run_units, self._sent, chunk)
         except BrokenProcessPool as error:
             broken: Future[list[UnitResult]] = Future()
             broken.set_exception(error)
@@ -178,7 +241,8 @@ class _Pool:
                     executor = self._start(1)
                     executor.submit(_ping).result()
                 try:
-                    [result] = executor.submit(_run_units, [(index, unit)]).result()
+                    task = executor.submit(_run_units, self._sent, [(index, unit)])
+                    [result] = task.result()
                 except BrokenProcessPool:
                     executor.shutdown()
                     executor = None
@@ -189,12 +253,7 @@ class _Pool:
                 executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, jobs: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            jobs,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_take_decoder,
-            initargs=(self._decoder,),
-        )
+        return _new_executor(jobs, _take_decoder, None if self._sent else self._decoder)
 
 
 def _crashed(unit: Unit, index: int) -> UnitResult:

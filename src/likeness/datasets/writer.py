@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from likeness._files import (
 )
 from likeness.datasets import layout
 from likeness.datasets._growing import GrowingShard, read_mark
+from likeness.datasets._table import dtype_name
 from likeness.datasets.accounting import Accounting, LeftOut
 from likeness.datasets.manifest import ManifestRow, SourceRow, write_table
 from likeness.datasets.units import UnitReport
@@ -74,7 +75,7 @@ class SetWriter:
         ImageMismatchError
             If it has another shape or number type than the images before.
         """
-        found = (*pixels.shape, pixels.dtype.name)
+        found = (*pixels.shape, dtype_name(pixels.dtype))
         if self.checkpoint.image_type is None:
             self.checkpoint.image_type = found
         if found != self.checkpoint.image_type:
@@ -88,7 +89,7 @@ class SetWriter:
             self._shard = self._growing(pixels.shape, pixels.dtype)
         number = self._first_shard + len(self.checkpoint.shard_rows)
         self._shard.add(pixels)
-        self._rows.append(replace(row, shard=number, row=len(self._rows)))
+        self._rows.append(row.at(number, len(self._rows)))
         if len(self._rows) == layout.shard_capacity(pixels.nbytes):
             self._flush(unit, position + 1)
         elif self._shard.is_due:

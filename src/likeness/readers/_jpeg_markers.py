@@ -73,6 +73,9 @@ def walk(source: Source, content: bytes, *, only_headers: bool = False) -> JpegP
         if at + 2 > len(content):
             continue  # the next search finds nothing and says so
         (length,) = struct.unpack_from(">H", content, at)
+        if only_headers and at + length > len(content):
+            at = len(content)  # likewise: half a frame header would be taken for a bad one
+            continue
         body = content[at + 2 : at + length]
         if marker in _FRAMES and not parts.channels:
             _take_frame(source, parts, marker, body)

@@ -102,6 +102,37 @@ def decode(
         return np.asarray(image)
 
 
+def unpack(
+    data: bytes, mode: str, stored_as: str, *, size: tuple[int, int], interlaced: bool
+) -> NDArray[Any]:
+    """Undo the row filters of a PNG's pixels.
+
+    Parameters
+    ----------
+    data
+        The zlib stream, known to be whole.
+    mode
+        Pillow's mode of the image.
+    stored_as
+        Pillow's name for how the pixels lie in the stream.
+    size
+        (H, W).
+
+    Returns
+    -------
+    pixels
+        (H, W) or (H, W, C), read-only.
+
+    Raises
+    ------
+    ValueError
+        If the stream does not fit the size.
+    """
+    rows, columns = size
+    args = (stored_as, int(interlaced))
+    return np.asarray(Image.frombytes(mode, (columns, rows), data, "zip", *args))
+
+
 def mode_of(content: bytes, kind: str, *, modes: tuple[str, ...]) -> str:
     """Return the Pillow mode that the start of a file announces; nothing is decoded.
 

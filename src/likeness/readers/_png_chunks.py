@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Final
 from likeness.readers._exif import exif_orientation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from likeness.readers._sources import Source
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -80,12 +82,15 @@ class PngParts:
 
     def raw_bytes(self) -> int:
         """Return the length of the pixel data after inflating, filter bytes included."""
-        total = 0
-        for top, left, down, right in self.passes():
-            rows = -(-(self.height - top) // down)
+        return sum(rows * length for _, rows, length in self.row_sizes())
+
+    def row_sizes(self) -> Iterator[tuple[tuple[int, int, int, int], int, int]]:
+        """Yield each pass with its rows, and the bytes of one of them, filter byte included."""
+        for each in self.passes():
+            top, left, down, right = each
             columns = -(-(self.width - left) // right)
-            total += rows * (1 + (columns * self.samples * self.depth + 7) // 8)
-        return total
+            length = 1 + (columns * self.samples * self.depth + 7) // 8
+            yield each, -(-(self.height - top) // down), length
 
 
 def walk(source: Source, content: bytes, *, only_headers: bool = False) -> PngParts:
@@ -240,20 +245,3 @@ def inflate(source: Source, parts: PngParts) -> bytes:
     if len(raw) > expected or not complete:
         source.refuse("damaged", f"there are more pixels than the header says ({expected:,} bytes)")
     return raw
-
-
-def rebuilt(parts: PngParts, raw: bytes) -> bytes:
-    """Return a PNG of the same pixels and nothing else: no text, profile or animation to parse.
-
-    The pixels are stored, not packed: they were unpacked once already.
-    """
-    pieces = [SIGNATURE, _chunk(b"IHDR", parts.header)]
-    if parts.colour == _PALETTE:
-        pieces.append(_chunk(b"PLTE", parts.palette))
-    pieces += [_chunk(b"IDAT", zlib.compress(raw, 0)), _chunk(b"IEND", b"")]
-    return b"".join(pieces)
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    crc = zlib.crc32(body, zlib.crc32(name))
-    return b"".join((struct.pack(">I", len(body)), name, body, struct.pack(">I", crc)))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from likeness.readers._png_chunks import PngParts
@@ -35,19 +37,37 @@ def decode_16bit(source: Source, parts: PngParts, raw: bytes) -> NDArray[np.uint
     UnreadableImageError
         ``damaged``.
     """
+    check_filters(source, parts, raw)
     image = np.empty((parts.height, parts.width, parts.samples), np.uint16)
-    at = 0
-    for top, left, down, right in parts.passes():
+    for (top, left, down, right), block in _blocks(parts, raw):
         target = image[top::down, left::right]
         rows, columns, samples = target.shape
-        length = rows * (1 + columns * samples * _BYTES)
-        block = np.frombuffer(raw, np.uint8, length, at).reshape(rows, -1)
-        at += length
-        if int(block[:, 0].max()) >= _NUM_FILTERS:
-            source.refuse("damaged", f"there is no row filter {int(block[:, 0].max())}")
         unfiltered = _unfilter(block[:, 0], block[:, 1:].reshape(rows, columns, samples * _BYTES))
         target[:] = unfiltered.view(">u2").reshape(target.shape)
     return image
+
+
+def check_filters(source: Source, parts: PngParts, raw: bytes) -> None:
+    """Refuse rows packed in a way that does not exist.
+
+    Raises
+    ------
+    UnreadableImageError
+        ``damaged``.
+    """
+    highest = max(int(block[:, 0].max()) for _, block in _blocks(parts, raw))
+    if highest >= _NUM_FILTERS:
+        source.refuse("damaged", f"there is no row filter {highest}")
+
+
+def _blocks(
+    parts: PngParts, raw: bytes
+) -> Iterator[tuple[tuple[int, int, int, int], NDArray[np.uint8]]]:
+    """Yield each pass with its rows, filter bytes first."""
+    at = 0
+    for each, rows, length in parts.row_sizes():
+        yield each, np.frombuffer(raw, np.uint8, rows * length, at).reshape(rows, length)
+        at += rows * length
 
 
 def _unfilter(filters: NDArray[np.uint8], deltas: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from likeness.errors import UnreadableImageError
 from likeness.readers._base import Header, ImageReader, Page, ReadOptions, Volume
 from likeness.readers._sniff import REFUSED_SUFFIXES, refusal
-from likeness.readers._sources import SourceReader, opened
+from likeness.readers._sources import SourceReader, opened, opened_in_memory
 from likeness.readers.arrays import NpyReader, NpzReader
 from likeness.readers.bmp import BmpReader
 from likeness.readers.jpeg import JpegReader
@@ -20,6 +20,7 @@ from likeness.readers.zipped import ZipReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from likeness.readers._sources import Source
 
@@ -64,6 +65,7 @@ def read_pages(
     *,
     on_damaged: Callable[[UnreadableImageError], None] | None = None,
     readers: Sequence[ImageReader] | None = None,
+    content: bytes | None = None,
 ) -> Iterator[Page]:
     """Yield the images of one file.
 
@@ -79,21 +81,22 @@ def read_pages(
         that no damage can be overlooked.
     readers
         Readers to choose from; None takes `registered_readers`.
+    content
+        The bytes of the file where they are in memory already; None has them read. Readers that do
+        not come with Likeness read the file all the same.
 
     Raises
     ------
     UnreadableImageError
         If the file as a whole cannot be read. Pages yielded before do not count then.
     """
-    path = Path(path)
-    reader, notes = _choose(path, options, readers)
-    for found in reader.read(path, options):
+    for found in _read(Path(path), options, readers, content):
         if isinstance(found, UnreadableImageError):
             if on_damaged is None:
                 raise found
             on_damaged(found)
         else:
-            yield replace(found, notes=(*notes, *found.notes)) if notes else found
+            yield found
 
 
 def describe(
@@ -110,13 +113,29 @@ def describe(
         If the headers alone show that the file cannot be read. Damage further on goes unnoticed.
     """
     path = Path(path)
-    reader, notes = _choose(path, options, readers)
-    header = reader.describe(path, options)
+    header: Header | None = None
+    with opened(path) as source:
+        reader, notes = _choose(source, path, options, readers)
+        if isinstance(reader, SourceReader):
+            header = reader.describe_source(source, options)
+    if header is None:
+        header = reader.describe(path, options)
     return replace(header, notes=(*notes, *header.notes)) if notes else header
 
 
-def read_volume(path: Path | str, options: ReadOptions = _DEFAULT) -> Volume:
+def read_volume(
+    path: Path | str, options: ReadOptions = _DEFAULT, *, content: bytes | None = None
+) -> Volume:
     """Return a whole NIfTI volume.
+
+    Parameters
+    ----------
+    path
+        A file.
+    options
+        See `ReadOptions`.
+    content
+        As for `read_pages`.
 
     Raises
     ------
@@ -124,35 +143,63 @@ def read_volume(path: Path | str, options: ReadOptions = _DEFAULT) -> Volume:
         If the file is not NIfTI (``type_not_allowed``) or cannot be read.
     """
     path = Path(path)
-    reader, notes = _choose(path, options, None)
-    if not isinstance(reader, NiftiReader):
-        raise UnreadableImageError(
-            path, "type_not_allowed", f"a volume must be NIfTI; this file is {reader.name}"
-        )
-    volume = reader.read_volume(path, options)
+    with _opened(path, content) as source:
+        reader, notes = _choose(source, path, options, None)
+        if not isinstance(reader, NiftiReader):
+            source.refuse("type_not_allowed", f"a volume must be NIfTI; this file is {reader.name}")
+        volume = reader.volume_of(source, options)
     return replace(volume, notes=(*notes, *volume.notes)) if notes else volume
 
 
+def _read(
+    path: Path,
+    options: ReadOptions,
+    readers: Sequence[ImageReader] | None,
+    content: bytes | None,
+) -> Iterator[Page | UnreadableImageError]:
+    """Yield what the reader of a file gives; the file is opened once for choosing and reading."""
+    with _opened(path, content) as source:
+        reader, notes = _choose(source, path, options, readers)
+        if isinstance(reader, SourceReader):
+            yield from _noted(reader.read_source(source, options), notes)
+            return
+    yield from _noted(reader.read(path, options), notes)
+
+
+def _opened(path: Path, content: bytes | None) -> AbstractContextManager[Source]:
+    return opened(path) if content is None else opened_in_memory(content, path)
+
+
+def _noted(
+    pages: Iterator[Page | UnreadableImageError], notes: tuple[str, ...]
+) -> Iterator[Page | UnreadableImageError]:
+    for found in pages:
+        if notes and isinstance(found, Page):
+            yield replace(found, notes=(*notes, *found.notes))
+        else:
+            yield found
+
+
 def _choose(
-    path: Path, options: ReadOptions, readers: Sequence[ImageReader] | None
+    source: Source, path: Path, options: ReadOptions, readers: Sequence[ImageReader] | None
 ) -> tuple[ImageReader, tuple[str, ...]]:
     """Return the reader for a file, and a note where its name promises another."""
     candidates = _READERS if readers is None else tuple(readers)
-    with opened(path) as source:
-        head = source.head()
-        for reader in candidates:
-            if reader.recognises(head, path):
-                return reader, _name_notes(source, reader, candidates, options)
-        raise refusal(source, head)
+    head = source.head()
+    for reader in candidates:
+        if reader.recognises(head, path):
+            return reader, _name_notes(source, path, reader, candidates, options)
+    raise refusal(source, head)
 
 
 def _name_notes(
     source: Source,
+    path: Path,
     reader: ImageReader,
     candidates: Sequence[ImageReader],
     options: ReadOptions,
 ) -> tuple[str, ...]:
-    name = Path(source.label).name.lower()
+    name = path.name.lower()
     if name.endswith(reader.suffixes):
         return ()
     suffix = Path(name).suffix

@@ -13,13 +13,15 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 from likeness.errors import UnreadableImageError
 from likeness.readers._base import HEAD_BYTES, Header, Page, ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_Parts = TypeVar("_Parts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,25 @@ class Source:
         self.stream.seek(0)
         return self.stream.read(HEAD_BYTES)
 
+    def parse_start(
+        self, parse: Callable[[bytes], _Parts], length: int, options: ReadOptions
+    ) -> _Parts:
+        """Parse the headers in the head; where they are longer, in `length` bytes, or in all.
+
+        Parameters
+        ----------
+        parse
+            Refuses as ``truncated`` what goes on behind the bytes that it was given.
+        """
+        for size in (HEAD_BYTES, length):
+            self.stream.seek(0)
+            try:
+                return parse(self.stream.read(min(size, self.size)))
+            except UnreadableImageError as error:
+                if error.code != "truncated" or size >= self.size:
+                    raise
+        return parse(self.read_all(options))
+
     def error(self, code: str, reason: str) -> UnreadableImageError:
         """Make an error about this source."""
         return UnreadableImageError(self.label, code, reason)
@@ -75,7 +96,14 @@ def opened(path: Path) -> Iterator[Source]:
             yield Source(path, stream, os.fstat(descriptor).st_size)
 
 
-def in_memory(content: bytes, label: str) -> Source:
+@contextmanager
+def opened_in_memory(content: bytes, path: Path) -> Iterator[Source]:
+    """Do what `opened` does for a file whose bytes are in memory already."""
+    with _guarded(path):
+        yield in_memory(content, path)
+
+
+def in_memory(content: bytes, label: Path | str) -> Source:
     """Return a source for bytes that are in memory already."""
     return Source(label, io.BytesIO(content), len(content))
 

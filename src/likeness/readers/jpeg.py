@@ -6,9 +6,9 @@ earlier can tell, which is why a prepared set keeps one of every file.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from likeness.errors import UnreadableImageError
 from likeness.readers._base import Header, Page, ReadOptions
 from likeness.readers._checks import check_page_size, owned
 from likeness.readers._exif import orientation_notes, upright, upright_size
@@ -18,6 +18,8 @@ from likeness.readers._sources import Source, SourceReader
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from likeness.errors import UnreadableImageError
 
 _FIRST_BYTES = 1 << 18
 _START = b"\xff\xd8\xff"
@@ -35,15 +37,9 @@ class JpegReader(SourceReader):
 
     def describe_source(self, source: Source, options: ReadOptions) -> Header:
         """Return what the markers before the first scan say."""
-        source.stream.seek(0)
-        content = source.stream.read(_FIRST_BYTES)
-        try:
-            parts = walk(source, content, only_headers=True)
-        except UnreadableImageError as error:
-            if error.code != "truncated" or source.size <= len(content):
-                raise
-            # A colour profile or a thumbnail of many pages comes before the frame header.
-            parts = walk(source, source.read_all(options), only_headers=True)
+        # A colour profile or a thumbnail of many pages may come before the frame header.
+        headers = partial(walk, source, only_headers=True)
+        parts = source.parse_start(headers, _FIRST_BYTES, options)
         _check(source, parts, options)
         count = 1
         if parts.several:

@@ -67,7 +67,7 @@ class NiftiReader(SourceReader):
             plane = volume.axial_slice(index)
             yield Page(plane[np.newaxis], slice_index=index, notes=volume.notes)
 
-    def read_volume(self, path: Path, options: ReadOptions) -> Volume:
+    def volume_of(self, source: Source, options: ReadOptions) -> Volume:
         """Return the whole volume.
 
         Raises
@@ -75,8 +75,7 @@ class NiftiReader(SourceReader):
         UnreadableImageError
             If it cannot be read.
         """
-        with opened(Path(path)) as source:
-            return _volume(source, options)
+        return _volume(source, options)
 
 
 def _header(source: Source, options: ReadOptions) -> NiftiParts:

@@ -1,13 +1,15 @@
 """PNG: 1 to 16 bits, grey, colour, palette, with or without alpha, interlaced or not.
 
-The chunks are walked and checked here (`_png_chunks`); Pillow is given a copy that holds nothing
-but the pixels. Gamma and colour profiles are ignored and noted: they say how to show the numbers,
+The chunks are walked, checked and unpacked here (`_png_chunks`); Pillow is given nothing but the
+pixels. Gamma and colour profiles are ignored and noted: they say how to show the numbers,
 and correlation is about the numbers.
 """
 
 from __future__ import annotations
 
 import struct
+import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,8 +18,8 @@ from likeness.readers._alpha import without_alpha
 from likeness.readers._base import Header, Page, ReadOptions
 from likeness.readers._checks import check_page_size, owned
 from likeness.readers._exif import orientation_notes, upright, upright_size
-from likeness.readers._png_chunks import SIGNATURE, PngParts, inflate, rebuilt, walk
-from likeness.readers._png_rows import decode_16bit
+from likeness.readers._png_chunks import SIGNATURE, PngParts, inflate, walk
+from likeness.readers._png_rows import check_filters, decode_16bit
 from likeness.readers._sources import Source, SourceReader
 
 if TYPE_CHECKING:
@@ -28,7 +30,22 @@ if TYPE_CHECKING:
 
     from likeness.errors import UnreadableImageError
 
-_GREY, _RGB, _PALETTE, _GREY_ALPHA = 0, 2, 3, 4
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6
+_PILLOW_MODES: Final = {
+    (_GREY, 1): ("1", "1"),
+    (_GREY, 2): ("L", "L;2"),
+    (_GREY, 4): ("L", "L;4"),
+    (_GREY, 8): ("L", "L"),
+    (_GREY, 16): ("I;16", "I;16B"),
+    (_RGB, 8): ("RGB", "RGB"),
+    (_PALETTE, 1): ("P", "P;1"),
+    (_PALETTE, 2): ("P", "P;2"),
+    (_PALETTE, 4): ("P", "P;4"),
+    (_PALETTE, 8): ("P", "P"),
+    (_GREY_ALPHA, 8): ("LA", "LA"),
+    (_RGB_ALPHA, 8): ("RGBA", "RGBA"),
+}
+"""Colour type and depth -> Pillow's mode, and its name for how the pixels are stored."""
 _MODES: Final = ("1", "L", "I;16", "RGB", "P", "LA", "RGBA")
 _FIRST_BYTES: Final = 1 << 20
 _DEEP: Final = 16
@@ -46,11 +63,9 @@ class PngReader(SourceReader):
 
     def describe_source(self, source: Source, options: ReadOptions) -> Header:
         """Return what the chunks before the pixels say."""
-        source.stream.seek(0)
-        content = source.stream.read(_FIRST_BYTES)
-        if b"IDAT" not in content and source.size > len(content):  # a very long colour profile
-            content = source.read_all(options)
-        parts = walk(source, content, only_headers=True)
+        # A very long colour profile may come before the pixels.
+        headers = partial(walk, source, only_headers=True)
+        parts = source.parse_start(headers, _FIRST_BYTES, options)
         _check(source, parts, options)
         channels = 1 if parts.colour in (_GREY, _GREY_ALPHA) else 3
         height, width = upright_size(parts.height, parts.width, parts.orientation)
@@ -120,10 +135,15 @@ def _decode(parts: PngParts, source: Source) -> NDArray[Any]:
     raw = inflate(source, parts)
     if parts.depth == _DEEP and parts.colour != _GREY:
         return decode_16bit(source, parts, raw)
-    from likeness.readers._pillow import decode  # Pillow takes 20 ms to import
+    check_filters(source, parts, raw)
+    from likeness.readers._pillow import unpack  # Pillow takes 20 ms to import
 
-    plain = rebuilt(parts, raw)
-    pixels = decode(plain, "PNG", size=(parts.height, parts.width), modes=_MODES)
+    mode, stored_as = _PILLOW_MODES[parts.colour, parts.depth]
+    # Stored, not packed: they were unpacked once already. An image of nothing but the pixels leaves
+    # Pillow no text, profile or animation to parse.
+    data = zlib.compress(raw, 0)
+    size = (parts.height, parts.width)
+    pixels = unpack(data, mode, stored_as, size=size, interlaced=parts.interlaced)
     if pixels.dtype.kind == "b":
         pixels = owned(pixels)
     return pixels.reshape(parts.height, parts.width, -1)
