@@ -39,6 +39,7 @@ from benchmarks.recording import (
     ROOT,
     add_common_arguments,
     arguments_of,
+    compile_package,
     ending_tidily,
     spread,
     write_result,
@@ -246,6 +247,7 @@ def main():
     given = arguments_of(parser, radiographs=40, slices=80, rounds=1)
     given.folder.mkdir(parents=True)
     found = {}
+    compile_package()
     with ending_tidily():
         try:
             for kind, write in (("radiographs", write_radiographs), ("slices", write_slices)):

@@ -7,6 +7,7 @@ that were asked for, and what was measured. ``docs/benchmarks.md`` is made of th
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import platform
@@ -33,6 +34,13 @@ def add_common_arguments(parser):
     parser.add_argument("--jobs", type=int, default=cores(), help="processes that draw images")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--results", type=Path, help="folder of the JSON results")
+
+
+def compile_package():
+    """Compile the package once, as an installation does; a checkout may be barred from it."""
+    import likeness
+
+    compileall.compile_dir(Path(likeness.__file__).parent, quiet=1)
 
 
 def arguments_of(parser, **quick):

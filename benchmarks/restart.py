@@ -31,6 +31,7 @@ from benchmarks.recording import (
     ROOT,
     add_common_arguments,
     arguments_of,
+    compile_package,
     ending_tidily,
     spread,
     write_result,
@@ -152,6 +153,7 @@ def main():
     if given.search_into is not None:
         search_inside(given)
         return
+    compile_package()
     with ending_tidily():
         try:
             make_given_study(given)

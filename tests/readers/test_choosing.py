@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
@@ -25,6 +26,7 @@ from likeness.readers import (
     read_pages,
     registered_readers,
 )
+from likeness.readers.png import PngReader
 
 
 def test_B3_content_decides_and_a_lying_name_is_noted(tmp_path):
@@ -262,3 +264,20 @@ def test_nothing_is_printed_about_damaged_files(tmp_path, capfd):
     subprocess.run([sys.executable, str(script), *paths], check=True)
     shown = capfd.readouterr()
     assert (shown.out, shown.err) == ("", "")
+
+
+def test_the_words_of_a_decoder_are_the_same_in_every_run(tmp_path):
+    """Addresses in memory are not: an account must not differ from run to run."""
+
+    class Pointing(PngReader):
+        def pages_of(self, source, options):
+            msg = f"cannot identify image file {io.BytesIO()!r}"
+            raise OSError(msg)
+            yield
+
+    path = tmp_path / "a.png"
+    path.write_bytes(make_png(noise(4, 4)))
+    with pytest.raises(UnreadableImageError) as caught:
+        list(read_pages(path, readers=[Pointing()]))
+    assert "0x" not in caught.value.reason
+    assert "cannot identify image file an object in memory" in caught.value.reason

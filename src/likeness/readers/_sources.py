@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from likeness.errors import UnreadableImageError
 from likeness.readers._base import HEAD_BYTES, Header, Page, ReadOptions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _Parts = TypeVar("_Parts")
+_ADDRESS: Final = re.compile(r"<\S+ object at 0x[0-9a-fA-F]+>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +135,8 @@ def _guarded(label: Path | str) -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> str:
-    """Return the words of a foreign exception on one line."""
-    words = " ".join(str(error).split())[:300]
+    """Return the words of a foreign exception on one line, the same in every run."""
+    words = _ADDRESS.sub("an object in memory", " ".join(str(error).split()))[:300]
     return f"the decoder gives up: {words or 'no reason given'} ({type(error).__name__})"
 
 
