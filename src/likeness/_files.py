@@ -90,9 +90,9 @@ def write_json(path: Path, content: Any, *, private: bool = False) -> None:  # n
     write_text(path, text, private=private)
 
 
-def remove_partial_files(folder: Path, *, hours: float = 0) -> None:
+def remove_partial_files(folder: Path, *, hours: float = 0, ending: str = _PARTIAL) -> None:
     """Remove what killed processes left below a folder, if nobody wrote to it for some hours."""
-    for path in folder.rglob(f"*{_PARTIAL}"):
+    for path in folder.rglob(f"*{ending}"):
         with contextlib.suppress(OSError):  # somebody else removed it, or we may not
             if time.time() - path.stat().st_mtime >= hours * 3600:
                 path.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from likeness.datasets import ImageSet
 from likeness.datasets.layout import BASELINES
 from likeness.datasets.verification import verify
 from likeness.scores import Scorer
+from likeness.scores.store import BEGUN
 
 OPTIONS = AuditOptions(planted=5, permutations=999, self_check=False, evidence=2, closer_look=0)
 
@@ -70,6 +72,18 @@ def test_a_second_model_finds_them(sets, tmp_path, monkeypatch):
     assert theirs & set(scored)
     for name in ("verdict", "counts", "baseline", "membership", "rates", "distributions"):
         assert second[name] == fresh[name]
+
+
+def test_states_that_nobody_came_back_for_are_removed(sets, tmp_path):
+    folder = sets["train"] / BASELINES / "scores"
+    folder.mkdir(parents=True)
+    old, young = folder / f"a-0-5{BEGUN}", folder / f"b-0-5{BEGUN}"
+    for path, days in ((old, 8), (young, 6)):
+        path.write_bytes(b"state")
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    Places.of(ImageSet.open(sets["train"]), tmp_path / "out", fresh=False)
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_where_they_are_kept(sets, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from tests.datasets.making import plan_of, raw, tree_bytes
 
-from likeness.datasets import ImageSet, layout, verify
+from likeness.datasets import ImageSet, _shared_arrays, layout, verify
 from likeness.datasets.building import build
 from likeness.datasets.derived import SharedArrays, Step, derived_rows
 from likeness.errors import DamagedSetError
@@ -369,6 +370,30 @@ def test_rows_are_derived_from_derived_rows(folder):
 
     derived_rows(ImageSet.open(folder), "doubled", {}, never, through=step)
     assert verify(folder).ok
+
+
+def test_rows_between_that_came_out_otherwise_have_others_made_of_them(folder):
+    """As another machine may make them; what was derived from the first ones fits no more."""
+    images = ImageSet.open(folder)
+    derived_rows(images, "doubled", {}, doubled, through=Step("sums", SETTINGS, sums, "sum"))
+    [between] = folder.glob("derived/sums-*")
+    shutil.rmtree(between)
+
+    def one_more(pixels):
+        return {name: rows + 1 for name, rows in sums(pixels).items()}
+
+    step = Step("sums", SETTINGS, one_more, "sum")
+    found = derived_rows(ImageSet.open(folder), "doubled", {}, doubled, through=step)["doubled"]
+    assert np.array_equal(found.read(0, 15), 2 * (sums(everything(images))["sum"] + 1))
+    assert verify(folder).ok
+
+
+def test_a_disk_that_keeps_nothing_ends_the_search_for_shared_arrays(folder, monkeypatch):
+    monkeypatch.setattr(_shared_arrays, "write_arrays", lambda *_: None)
+    images = ImageSet.open(folder)
+    one = Centred()
+    found = one.of(images)["centred"]  # in memory, then
+    assert np.array_equal(found.read(0, 15), centred(images, images))
 
 
 def test_shared_arrays_are_learned_once_from_all_images(folder):

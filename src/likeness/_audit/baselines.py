@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from likeness._files import hash_of_json, is_inside, remove_partial_files
 from likeness.datasets.layout import BASELINES
+from likeness.scores.store import BEGUN
 
 if TYPE_CHECKING:
     from likeness.datasets import ImageSet
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _HOURS: Final = 24
 """What nobody wrote to for so long was left by a process that was killed."""
+_HOURS_OF_STATES: Final = 7 * 24
+"""The state of a part at work is kept for so long, for whoever goes on."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Places:
         if fresh or home is None or is_inside(home, folder) or not os.access(home, os.W_OK):
             return Places(own, own)
         remove_partial_files(home / BASELINES, hours=_HOURS)
+        remove_partial_files(home / BASELINES, hours=_HOURS_OF_STATES, ending=BEGUN)
         return Places(own, home / BASELINES)
 
     def search(

@@ -110,6 +110,9 @@ class SourceShard:
     """Relative to the set."""
     sha256: str
     num_rows: int
+    through_sha256: str = ""
+    """Of the file of rows between, where rows are derived from derived rows. These may have come
+    out otherwise on another machine, and then what was derived from them fits no more."""
 
 
 def folder_name(name: str, settings: dict[str, Any]) -> str:
@@ -278,6 +281,7 @@ def _about(recipe: Recipe, source: SourceShard) -> dict[str, Any]:
         "made_of": source.name,
         "made_of_sha256": source.sha256,
         "num_rows": source.num_rows,
+        **({"through_sha256": source.through_sha256} if source.through_sha256 else {}),
         **({"shared_sha256": recipe.shared_sha256} if recipe.shared_sha256 else {}),
         "fields": {
             field: {"dtype": kind.dtype.str, "row_shape": list(kind.row_shape)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from likeness._sealed_arrays import read_arrays, write_arrays
 from likeness.datasets._derived_files import SHARED, named_lock
+from likeness.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,5 +78,8 @@ class SharedArrays:
                 if ours and not self.find(folder):
                     self.make(rows)
                     write_arrays(folder / SHARED, self.arrays)
+                    if not self.find(folder):
+                        msg = f"{str(folder)!r} does not keep what is written; check the disk."
+                        raise OutputError(msg)
             if not ours:
                 time.sleep(_WAIT_SECONDS)

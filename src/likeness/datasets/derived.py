@@ -31,6 +31,7 @@ from likeness.datasets._derived_files import (
     find_shard,
     folder_name,
     make_shard,
+    sha256_once,
     shard_lock,
 )
 from likeness.datasets._npy import writing_rows
@@ -211,7 +212,7 @@ class _Pixels:
     ) -> None:
         self.whole = whole
         self.source = whole.stored.store if isinstance(whole, ImageSet) else whole
-        self._channels, self._before = channels, before
+        self._channels, self.before = channels, before
         shape = self.source.image_shape if before is None else before.row_shape
         self._piece = max(1, _PIECE_VALUES // int(np.prod(shape)))
 
@@ -225,8 +226,8 @@ class _Pixels:
         """
         for first in range(start, stop, self._piece):
             last = min(first + self._piece, stop)
-            if self._before is not None:
-                yield None, self._before.read(first, last)
+            if self.before is not None:
+                yield None, self.before.read(first, last)
             else:
                 stored = self.source.read(first, last)
                 yield stored, self.chosen(stored)
@@ -235,7 +236,7 @@ class _Pixels:
     @property
     def seen(self) -> Rows:
         """What the recipe gets of all images."""
-        return _AsSeen(self) if self._before is None else self._before
+        return _AsSeen(self) if self.before is None else self.before
 
     def chosen(self, stored: Images) -> Images:
         """Return the channels that the recipe gets."""
@@ -287,6 +288,8 @@ def _stored(pixels: _Pixels, full: dict[str, Any], request: _Request) -> dict[st
     store, work = pixels.source, request.work
     if not isinstance(store, ShardStore) or pixels.whole.path is None:
         return None
+    if pixels.before is not None and not isinstance(pixels.before, ShardStore):
+        return None
     own = folder_name(request.name, json.loads(json.dumps(full)))
     folders = [pixels.whole.path / DERIVED / own]
     if work is not None:
@@ -298,8 +301,17 @@ def _stored(pixels: _Pixels, full: dict[str, Any], request: _Request) -> dict[st
             return None
     recipe = request.recipe(full, pixels.seen.read(0, 1))
     files = pixels.whole.record["files"]
+    between = iter(() if pixels.before is None else pixels.before.shards)
     sources = [
-        SourceShard(number, shard_name(number), files[shard_name(number)]["sha256"], shard.num_rows)
+        SourceShard(
+            number,
+            shard_name(number),
+            files[shard_name(number)]["sha256"],
+            shard.num_rows,
+            sha256_once(next(between).path, _checked)
+            if pixels.before is not None and shard.num_rows
+            else "",
+        )
         for number, shard in enumerate(store.shards)
     ]
     with ThreadPoolExecutor(_READERS) as pool:  # whose checksums take some time

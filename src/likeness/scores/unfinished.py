@@ -8,7 +8,7 @@ result depend on where a run was killed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -27,11 +27,13 @@ Rows: TypeAlias = tuple[int, int]
 _POSITION: Final = "position"
 
 
-class Unfinished(Protocol):
-    """Where the state of some queries is kept while they are compared."""
+class Unfinished:
+    """Where the state of some queries is kept while they are compared; this one keeps nothing."""
 
     def resume(self, rows: Rows, arrays: Mapping[str, NDArray[Any]]) -> int:
         """Fill the arrays of some queries and return the position, 0 for nothing."""
+        del rows, arrays
+        return 0
 
     def keep(
         self,
@@ -44,29 +46,10 @@ class Unfinished(Protocol):
         """Keep the arrays, if it is time to or it must be `at_once`."""
 
 
-class Forgetful:
-    """Keeps nothing."""
-
-    def resume(self, rows: Rows, arrays: Mapping[str, NDArray[Any]]) -> int:
-        """Begin anew."""
-        del rows, arrays
-        return 0
-
-    def keep(
-        self,
-        rows: Rows,
-        arrays: Mapping[str, NDArray[Any]],
-        position: int,
-        *,
-        at_once: bool = False,
-    ) -> None:
-        """Do nothing."""
+FORGETFUL: Final = Unfinished()
 
 
-FORGETFUL: Final[Unfinished] = Forgetful()
-
-
-class StoredState:
+class StoredState(Unfinished):
     """Keeps the state of one part in a store.
 
     Parameters
