@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from likeness._files import sha256_of_file
 from likeness._progress import SILENT, Progress
 from likeness.datasets import layout
-from likeness.datasets._derived_files import check_derived
+from likeness.datasets._derived_check import check_derived
 from likeness.datasets.layout import LOCK, RECORD, open_parts, place, read_record, record_bytes
 from likeness.errors import InputError
 
