@@ -6,7 +6,6 @@ place, labels nobody has explained, slices that are larger than the images shall
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +20,16 @@ from likeness.datasets.transforms import (
     Resampling,
     crop_zero_margin,
     pad_to,
-    relabel,
-    rescale_intensity,
     resize,
-    to_uint8,
 )
 from likeness.datasets.units import DecodedImage, Tally, Unit
+from likeness.datasets.volume_intensities import (
+    ToBytes,
+    as_they_are,
+    labels_of,
+    relabelled,
+    scaled_to_quantile,
+)
 from likeness.errors import OptionError, UnreadableImageError
 from likeness.readers import read_volume
 
@@ -45,35 +48,43 @@ def decode_patient(
     channels = options.channels or unit.channels
     volumes, notes = _read_volumes(unit, options)
     template = next(iter(volumes.values()))
-    scaled: dict[str, Volume] = {}
+    to_bytes: dict[str, ToBytes] = {}
     for name, volume in volumes.items():
         file = unit.files[unit.channels.index(name)]
-        voxels, remark = _scaled(volume.voxels, name, options, file.path)
-        scaled[name] = replace(volume, voxels=voxels)
+        to_bytes[name], remark = _to_bytes(volume.voxels, name, options, file.path)
         if remark:
             notes = (*notes, f"{name}: {remark}")
-    notes = (*notes, *(f"{name} is missing" for name in channels if name not in scaled))
-    judged = scaled if options.foreground_on == "scaled" else volumes
-    kept = 0
-    for index in range(template.voxels.shape[2]):
-        if not _has_foreground(judged, index, options):
+    notes = (*notes, *(f"{name} is missing" for name in channels if name not in volumes))
+    judged = _judged_names(volumes, options)
+    kept, depth = 0, template.voxels.shape[2]
+    for index in range(depth):
+        planes = {name: volumes[name].axial_view(index) for name in judged}
+        if options.foreground_on == "scaled":
+            planes = {name: to_bytes[name](plane) for name, plane in planes.items()}
+        if not _has_foreground(list(planes.values()), options):
             continue
-        blank = np.zeros(template.axial_slice(index).shape, np.uint8)
-        planes = [scaled[n].axial_slice(index) if n in scaled else blank for n in channels]
+        for name in channels:
+            if name not in volumes:
+                planes[name] = np.zeros(template.axial_view(index).shape, np.uint8)
+            elif name not in planes or options.foreground_on != "scaled":
+                planes[name] = to_bytes[name](volumes[name].axial_view(index))
         kept += 1
+        pixels = _fitted(np.stack([planes[name] for name in channels]), unit, options)
         yield DecodedImage(
-            pixels=_resized(_fitted(np.stack(planes), unit, options), channels, options),
+            pixels=_resized(pixels, channels, options),
             image_id=image_id(unit.key, slice_index=index),
             patient_id=unit.patient_id,
             volume=unit.key,
             slice_index=index,
             notes=notes,
         )
-    total = template.voxels.shape[2]
-    yield Tally("slices", total)
-    yield Tally("slices_below_foreground", total - kept)
+    yield Tally("slices", depth)
+    yield Tally("slices_below_foreground", depth - kept)
     if kept == 0:
-        reason = _why_nothing(judged, options)
+        voxels = [volumes[name].voxels for name in judged]
+        if options.foreground_on == "scaled":
+            voxels = [to_bytes[name](each) for name, each in zip(judged, voxels, strict=True)]
+        reason = _why_nothing(voxels, options)
         for file in unit.files:
             yield LeftOut(file.text, "read", "below_foreground", reason, file.num_bytes)
 
@@ -106,43 +117,31 @@ def _joined_notes(notes: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*shared, *single]))
 
 
-def _scaled(
+def _to_bytes(
     voxels: NDArray[Any], name: str, options: BratsOptions, path: Path
-) -> tuple[NDArray[np.uint8], str]:
+) -> tuple[ToBytes, str]:
+    """Decide how a sequence's intensities or labels become bytes; the second is a remark."""
     if name in ANNOTATIONS:
         labels = options.labels or PAPER_LABELS
-        if options.labels is None and {3, 4} <= set(np.unique(voxels).tolist()):
+        found = labels_of(voxels)
+        if options.labels is None and {3, 4} <= set(found.tolist()):
             reason = "the annotation has both labels 3 and 4; say what they are with --labels"
             raise UnreadableImageError(path, "unknown_label", reason)
         try:
-            return relabel(voxels, labels), ""
+            return relabelled(voxels, found, labels), ""
         except OptionError as error:
             raise UnreadableImageError(path, "unknown_label", str(error)) from error
     if options.scaling == "none":
-        low, high = float(voxels.min()), float(voxels.max())
-        if low < 0 or high > 255 or (voxels != np.rint(voxels)).any():
+        kept = as_they_are(voxels)
+        if isinstance(kept, tuple):
+            low, high = kept
             reason = (
                 f"its intensities are {low:g} to {high:g}; without scaling they must be whole "
                 "numbers from 0 to 255"
             )
             raise UnreadableImageError(path, "not_8_bit", reason)
-        return to_uint8(voxels), ""
-    share = options.quantile if options.scaling == "quantile" else 1.0
-    top = float(np.quantile(voxels.astype(np.float64), share))
-    if top <= 0:
-        return np.zeros(voxels.shape, np.uint8), "no intensity above zero"
-    remark = "negative intensities became 0" if voxels.min() < 0 else ""
-    return rescale_intensity(voxels, 0.0, top), remark
-
-
-def _has_foreground(volumes: dict[str, Volume], index: int, options: BratsOptions) -> bool:
-    names = _judged_names(volumes, options)
-    if not names:
-        return False
-    total = sum(volumes[name].voxels[:, :, index].astype(np.float64) for name in names)
-    foreground = np.count_nonzero(total > options.foreground_threshold * len(names))
-    # Decimal, not binary: 15 % of 57,600 pixels is 8,640 and not a little less.
-    return int(foreground) >= Fraction(str(options.min_foreground)) * int(np.size(total))
+        return kept, ""
+    return scaled_to_quantile(voxels, options.quantile if options.scaling == "quantile" else 1.0)
 
 
 def _judged_names(volumes: dict[str, Volume], options: BratsOptions) -> list[str]:
@@ -151,9 +150,21 @@ def _judged_names(volumes: dict[str, Volume], options: BratsOptions) -> list[str
     return [name for name in volumes if name == options.foreground_channel]
 
 
-def _why_nothing(volumes: dict[str, Volume], options: BratsOptions) -> str:
-    names = _judged_names(volumes, options)
-    highest = max((float(volumes[name].voxels.max()) for name in names), default=0.0)
+def _has_foreground(planes: list[NDArray[Any]], options: BratsOptions) -> bool:
+    """Tell whether enough pixels of some channels of a slice exceed the threshold on average."""
+    if not planes:
+        return False
+    small = all(plane.dtype.kind in "iu" and plane.dtype.itemsize <= 2 for plane in planes)
+    total = np.zeros(planes[0].shape, np.int32 if small else np.float64)
+    for plane in planes:
+        total += plane
+    foreground = np.count_nonzero(total > options.foreground_threshold * len(planes))
+    # Decimal, not binary: 15 % of 57,600 pixels is 8,640 and not a little less.
+    return int(foreground) >= Fraction(str(options.min_foreground)) * int(total.size)
+
+
+def _why_nothing(judged: list[NDArray[Any]], options: BratsOptions) -> str:
+    highest = max((float(voxels.max()) for voxels in judged), default=0.0)
     return (
         f"no slice has {options.min_foreground:.0%} of its pixels above "
         f"{options.foreground_threshold:g} (the highest intensity is {highest:g})"

@@ -77,16 +77,18 @@ class Volume:
     notes: tuple[str, ...] = ()
 
     def axial_slice(self, index: int) -> NDArray[Any]:
-        """Return slice `index` (0 = lowest) as a fresh (H, W) picture, anterior at the top.
+        """Return slice `index` (0 = lowest) as a fresh (H, W) picture; see `axial_view`."""
+        return np.array(self.axial_view(index), order="C")
+
+    def axial_view(self, index: int) -> NDArray[Any]:
+        """Return slice `index` (0 = lowest) as a view (H, W) of the voxels, anterior at the top.
 
         The patient's right is on the left, as radiologists look at it: rows are J downwards from
         its end, columns I from its end. Without orientation nothing is turned about: rows are J and
         columns I from their start.
         """
         plane = self.voxels[:, :, index].T
-        if self.axcodes is not None:
-            plane = plane[::-1, ::-1]
-        return np.array(plane, order="C")
+        return plane if self.axcodes is None else plane[::-1, ::-1]
 
 
 @dataclass(frozen=True)
