@@ -1,19 +1,22 @@
 """Preparing images against decoding and resizing alone, what hashing costs, and a restart.
 
-Radiographs (JPEG, as large as those of the chest X-ray collection) and slices (small PNG files) are
-drawn, written once, and then, in turns:
+As many files as the paper's collections have: radiographs (JPEG, as large as those of the chest
+X-ray collection, 5,856) and slices (small PNG files, 23,478); and the volumes of a part of
+BRATS20's patients (NIfTI, four sequences and an annotation). They are drawn, written once, and
+then, in turns:
 
-- decoded with Pillow and resized, nothing else, in as many processes, which are started and have
-  imported everything before the clock runs;
+- read alone: pictures are decoded with Pillow and resized, volumes are decoded with nibabel, scaled
+  and cut with the few lines of NumPy that one would write, nothing else; in as many processes,
+  which are started and have imported everything before the clock runs;
 - prepared, by the library, with hashes, checks, tables and files on disk, the start of its
   processes counted;
 - prepared without hashes and without the checks that a file has not changed: what is missing then
-  is their cost.
+  is their cost, of which the share of processor time is taken, in one process and on fewer files.
 
 Last a preparation in a process of its own is killed with SIGKILL at 90 % of its time and started
 again; both results must be the same, byte for byte.
 
-Run: python -m benchmarks.preparing --folder FOLDER [--radiographs 1500] [--slices 6000]
+Run: python -m benchmarks.preparing --folder FOLDER [--radiographs 5856] [--volumes 120]
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
+from benchmarks.goals import PAPER_SMALL
 from benchmarks.processes import LIKENESS, Watched
 from benchmarks.recording import (
     ROOT,
@@ -45,18 +49,24 @@ from benchmarks.recording import (
     write_result,
 )
 from likeness.datasets import (
+    BratsOptions,
     ChestXrayOptions,
     PrepareOptions,
+    prepare_brats,
     prepare_chest_xray,
     prepare_images,
 )
-from likeness.datasets.phantoms import brain_slices, chest_image
+from likeness.datasets.phantoms import brain_patient, brain_slices, chest_image
 
 RADIOGRAPH = 1000, 1300
-SIZES = {"radiographs": 256, "slices": 192}
+SIZES = {"radiographs": 256, "slices": 192, "volumes": 256}
 DRAWN = 24
 """Pictures that are drawn; the others are these, moved sideways."""
+DRAWN_PATIENTS = 4
+SEQUENCES = ("t1", "t2", "flair", "t1ce", "seg")
 KILLED_AT = 0.9
+FEWER = 6
+"""The cost of hashes and checks is measured on one file in so many."""
 
 
 def write_radiographs(folder, count):
@@ -77,22 +87,74 @@ def write_slices(folder, count):
         for picture in brain_slices(0, number, places, sequences=("t1",))
     ]
     for number in range(count):
-        picture = np.roll(drawn[number % DRAWN], number // DRAWN, axis=1)
-        path = folder / f"P{number % 50:03d}" / f"P{number % 50:03d}_{number}.png"
+        moved = number // DRAWN
+        picture = np.roll(drawn[number % DRAWN], (moved % 40, moved // 40), axis=(0, 1))
+        path = folder / f"P{number % 300:03d}" / f"P{number % 300:03d}_{number}.png"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(picture).save(path)
 
 
+def write_volumes(folder, count):
+    """Write patients in the layout of BraTS."""
+    import nibabel
+
+    for number in range(min(DRAWN_PATIENTS, count)):
+        brain = brain_patient(0, number)
+        for other in range(number, count, DRAWN_PATIENTS):
+            name = f"BraTS20_Training_{other + 1:03d}"
+            (folder / name).mkdir()
+            for sequence, volume in {**brain.volumes, "seg": brain.seg}.items():
+                moved = np.roll(volume, other // DRAWN_PATIENTS, axis=0)
+                image = nibabel.Nifti1Image(moved, brain.affine)
+                nibabel.save(image, folder / name / f"{name}_{sequence}.nii.gz")
+
+
 def decode_and_resize(task):
-    """Do what cannot be saved."""
+    """Do what cannot be saved of a picture."""
     path, size = task
     with Image.open(path) as picture:
         return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC)).nbytes
 
 
-def alone(pool, paths, size):
-    """Decode and resize all files in a pool that is warm."""
-    return sum(pool.map(decode_and_resize, [(path, size) for path in paths], chunksize=16))
+def decode_and_cut(task):
+    """Decode a patient's volumes, scale and cut them: the paper's slices, and nothing else."""
+    import nibabel
+
+    folder, size = task
+    channels = []
+    for sequence in SEQUENCES:
+        path = folder / f"{folder.name}_{sequence}.nii.gz"
+        voxels = np.asanyarray(nibabel.load(path).dataobj)
+        top = 5 if sequence == "seg" else np.quantile(voxels, 0.999)
+        channels.append(np.clip(np.rint(voxels * (255.0 / top)), 0, 255).astype(np.uint8))
+    done = 0
+    for index in range(channels[0].shape[2]):
+        planes = np.stack([volume[::-1, ::-1, index].T for volume in channels])
+        if (planes[:-1].mean(axis=0) > 50).mean() >= 0.15:
+            margin = [(size - side) // 2 for side in planes.shape[1:]]
+            done += np.pad(planes, [(0, 0), *((each, each) for each in margin)]).nbytes
+    return done
+
+
+def decode_volumes(task):
+    """Decode a patient's volumes and do nothing with them."""
+    import nibabel
+
+    folder, _ = task
+    return sum(np.asanyarray(nibabel.load(path).dataobj).nbytes for path in folder.iterdir())
+
+
+def tasks_of(kind, source):
+    """Return what is read alone: files, or the folders of patients."""
+    if kind == "volumes":
+        return sorted(source.iterdir())
+    return sorted(path for path in source.rglob("*") if path.is_file())
+
+
+def alone(pool, read, paths, size):
+    """Read everything in a pool that is warm."""
+    chunk = 1 if read is not decode_and_resize else 16
+    return sum(pool.map(read, [(path, size) for path in paths], chunksize=chunk))
 
 
 def prepare(kind, source, out, jobs):
@@ -101,6 +163,8 @@ def prepare(kind, source, out, jobs):
     size = SIZES[kind]
     if kind == "radiographs":
         prepare_chest_xray(source, out, options=ChestXrayOptions(size=size, jobs=jobs))
+    elif kind == "volumes":
+        prepare_brats(source, out, options=BratsOptions(size=size, jobs=jobs))
     else:
         prepare_images(source, out, options=PrepareOptions(size=(size, size), jobs=jobs))
 
@@ -153,31 +217,31 @@ def take_turns(sides, rounds):
     return seconds, processor
 
 
-def compare(kind, source, given):
-    """Return the times of preparing and of decoding alone, and the share of the checks."""
+def compare(kind, source, fewer, given):
+    """Return the times of preparing and of reading alone, and the share of the checks."""
     out, size = given.folder / "out", SIZES[kind]
-    paths = sorted(path for path in source.rglob("*") if path.is_file())
-    found = {"files": len(paths), "file_bytes": sum(path.stat().st_size for path in paths)}
-    for jobs in (1, given.processes):
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-            alone(pool, paths[: 16 * jobs], size)
-            sides = {
-                "alone": lambda pool=pool: alone(pool, paths, size),
-                "prepared": lambda jobs=jobs: prepare(kind, source, out, jobs),
-            }
-            seconds, _ = take_turns(sides, given.rounds)
-        pairs = zip(seconds["alone"], seconds["prepared"], strict=True)
-        found[f"jobs_{jobs}"] = {
-            **{name: spread(values) for name, values in seconds.items()},
-            "share": spread([one / other for one, other in pairs]),
-        }
-    found["speed_up"] = (
-        found["jobs_1"]["prepared"]["median"]
-        / found[f"jobs_{given.processes}"]["prepared"]["median"]
-    )
+    files = [path for path in source.rglob("*") if path.is_file()]
+    found = {"files": len(files), "file_bytes": sum(path.stat().st_size for path in files)}
+    paths, jobs = tasks_of(kind, source), given.processes
+    readers = {"alone": decode_and_cut, "decoding": decode_volumes}
+    if kind != "volumes":
+        readers = {"alone": decode_and_resize}
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        sides = {}
+        for name, read in readers.items():
+            alone(pool, read, paths[: 16 * jobs], size)
+            sides[name] = lambda read=read: alone(pool, read, paths, size)
+        sides["prepared"] = lambda: prepare(kind, source, out, jobs)
+        seconds, _ = take_turns(sides, given.rounds)
+    for name, values in seconds.items():
+        found[name] = spread(values)
+        if name != "prepared":
+            pairs = zip(values, seconds["prepared"], strict=True)
+            share = "share" if name == "alone" else f"share_of_{name}"
+            found[share] = spread([one / other for one, other in pairs])
     sides = {
-        "with checks": lambda: prepare(kind, source, out, 1),
-        "without checks": lambda: without_checks(kind, source, out),
+        "with checks": lambda: prepare(kind, fewer, out, 1),
+        "without checks": lambda: without_checks(kind, fewer, out),
     }
     _, processor = take_turns(sides, given.rounds)
     pairs = zip(processor["with checks"], processor["without checks"], strict=True)
@@ -186,13 +250,26 @@ def compare(kind, source, given):
     return found
 
 
+def part_of(kind, source, folder):
+    """Return a folder with one in `FEWER` of the patients or files, linked."""
+    for path in tasks_of(kind, source)[::FEWER]:
+        files = path.iterdir() if path.is_dir() else [path]
+        for file in files:
+            target = folder / file.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.hardlink_to(file)
+    return folder
+
+
 def restart(kind, source, given):
     """Return what a SIGKILL at 90 % costs."""
     out, size = given.folder / "out", SIZES[kind]
-    verb = ["cxr", source, "--size", size]
-    if kind == "slices":
-        verb = ["images", source, "--resize", size]
-    command = [*LIKENESS, "prepare", *verb, "--out", out, "--jobs", given.processes]
+    verbs = {
+        "radiographs": ["cxr", source, "--size", size],
+        "volumes": ["brats", source, "--size", size],
+        "slices": ["images", source, "--resize", size],
+    }
+    command = [*LIKENESS, "prepare", *verbs[kind], "--out", out, "--jobs", given.processes]
     wholes, restarts, shares = [], [], []
     for _ in range(given.rounds):
         shutil.rmtree(out, ignore_errors=True)
@@ -236,35 +313,39 @@ def contents(folder):
     }
 
 
+WRITERS = {"radiographs": write_radiographs, "volumes": write_volumes, "slices": write_slices}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="a new folder; removed again")
-    parser.add_argument("--radiographs", type=int, default=1500)
-    parser.add_argument("--slices", type=int, default=6000)
+    parser.add_argument("--radiographs", type=int, default=5856)
+    parser.add_argument("--volumes", type=int, default=120, help="patients")
+    parser.add_argument("--slices", type=int, default=PAPER_SMALL)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     add_common_arguments(parser)
-    given = arguments_of(parser, radiographs=40, slices=80, rounds=1)
+    given = arguments_of(parser, radiographs=40, volumes=2, slices=80, rounds=1)
     given.folder.mkdir(parents=True)
     found = {}
     compile_package()
     with ending_tidily():
         try:
-            for kind, write in (("radiographs", write_radiographs), ("slices", write_slices)):
+            for kind, write in WRITERS.items():
                 source = given.folder / kind
                 source.mkdir()
                 write(source, getattr(given, kind))
-                found[kind] = compare(kind, source, given)
+                fewer = part_of(kind, source, given.folder / "fewer")
+                found[kind] = compare(kind, source, fewer, given)
                 found[kind]["restart"] = restart(kind, source, given)
-                shutil.rmtree(source)
+                for folder in (source, fewer):
+                    shutil.rmtree(folder)
         finally:
             shutil.rmtree(given.folder)
     for kind, row in found.items():
-        both = row[f"jobs_{given.processes}"]
         print(
-            f"{kind}: preparing runs at {both['share']['median']:.0%} of decoding and resizing "
-            f"alone with {given.processes} processes ({row['jobs_1']['share']['median']:.0%} with "
-            f"one; {row['speed_up']:.2f} x faster with {given.processes}); hashes and checks are "
+            f"{kind}: preparing runs at {row['share']['median']:.0%} of reading alone with "
+            f"{given.processes} processes; hashes and checks are "
             f"{row['checks']['share']['median']:.1%}"
         )
         if row["restart"]:

@@ -20,6 +20,7 @@ FIGURES = PAGE.parent / "figures"
 KNOWN = {
     "surviving_shares",
     "search-main",
+    "search-grey",
     "search-unblurred",
     "search-small",
     "search-few",
@@ -164,14 +165,14 @@ def searches(results):
             "2 patients per query; the others give one correlation and 20 images, and what they "
             "prepare beforehand is not counted. Flips and turns are off.\n"
         )
-    order = ("main", "unblurred", "small", "few", "noisy-8", "noisy-16")
+    order = ("main", "grey", "unblurred", "small", "few", "noisy-8", "noisy-16")
     for case in (name for name in order if f"search-{name}" in found):
         entry = results[f"search-{case}"]
         noise = f", noise of standard deviation {entry['noise']:g} added" if entry["noise"] else ""
         kind = f"blurred by {entry['blur']:g} pixels" if entry["blur"] else "not blurred"
         parts.append(
             f"### {entry['queries']:,} queries x {entry['references']:,} references, {kind}"
-            f"{noise}\n"
+            f"{noise}{', one channel' if entry['shape'][0] == 1 else ''}\n"
         )
         parts.append(speeds(entry["sides"]))
         if "others" in entry:
@@ -307,27 +308,28 @@ def preparing(entry):
     title = "Preparing an image set"
     if entry is None:
         return missing(title, "preparing --folder FOLDER")
-    processes = entry["settings"]["processes"]
-    rows = []
-    for kind, row in entry["what"].items():
-        both = row[f"jobs_{processes}"]
-        rows.append(
-            (
-                f"{row['files']:,} {kind}",
-                ranged(both["alone"]),
-                ranged(both["prepared"]),
-                ranged(both["share"], 100.0, " %"),
-                ranged(row["checks"]["share"], 100.0, " %"),
-                ranged(row["restart"]["share"], 100.0, " %") if row["restart"] else "",
-            )
+    rows = [
+        (
+            f"{row['files']:,} {'files of ' if kind == 'volumes' else ''}{kind}",
+            ranged(row["alone"]),
+            ranged(row["prepared"]),
+            ranged(row["share"], 100.0, " %"),
+            ranged(row["checks"]["share"], 100.0, " %"),
+            ranged(row["restart"]["share"], 100.0, " %") if row["restart"] else "",
         )
-    heads = ["files", "decoding and resizing alone, seconds", "preparing, seconds",
-             "speed of preparing", "hashes and checks", "restart"]  # fmt: skip
+        for kind, row in entry["what"].items()
+    ]
+    decoded = ranged(entry["what"]["volumes"]["share_of_decoding"], 100.0, " %")
+    heads = ["files", "alone, seconds", "preparing, seconds", "speed of preparing",
+             "hashes and checks", "restart"]  # fmt: skip
     return (
-        f"## {title}\n\nDecoding and resizing alone is Pillow in {processes} processes that were "
-        "started beforehand; preparing counts the start of its processes, writes the set, hashes "
-        "all files and pixels and checks that no file changed. What hashes and checks take is a "
-        "share of processor time. The last column is the time of a second start after SIGKILL at "
+        f"## {title}\n\nAlone is reading in {entry['settings']['processes']} processes that were "
+        "started beforehand, and nothing else: pictures are decoded and resized by Pillow, volumes "
+        "are decoded by nibabel, scaled and cut into slices with a few lines of NumPy (decoding "
+        f"them and doing nothing with them: preparing has {decoded} of that speed). Preparing "
+        "counts the start of its processes, writes the set, hashes all files and pixels and checks "
+        "that no file changed. What hashes and checks take is a share of processor time. The last "
+        "column is the time of a second start after SIGKILL at "
         f"{100 * entry['killed_at']:.0f} %, as a share of the whole.\n\n"
         f"{table(heads, rows)}\n{where(entry)}"
     )

@@ -11,7 +11,7 @@ part it can; pairs per second are compared.
 The sides take turns, because other work on the machine slows all of them down. A case ends without
 a result if sides that must agree do not.
 
-Run: python -m benchmarks.search_vs_others [--cases main small few noisy-8 noisy-16] [--rounds 5]
+Run: python -m benchmarks.search_vs_others [--cases main grey small few noisy-8] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.make_phantoms import build_set, check_room
-from benchmarks.phantom_images import BLUR, QUERY_PATIENTS, Collection, image_set
+from benchmarks.phantom_images import BLUR, CHANNELS, QUERY_PATIENTS, Collection, image_set
 from benchmarks.recording import (
     add_common_arguments,
     arguments_of,
@@ -42,20 +42,23 @@ from likeness.datasets import ImageSet
 
 OURS, BRUTE, MEMORY = "likeness", "likeness, brute force", "likeness, set in memory"
 LISTS = ("top", "top_mean", "patients", "patients_mean")
+BESIDE_ALL = "main", "grey"
+"""Cases in which the rivals other than FAISS run too."""
 REST_OF_MEMORY = 9 << 30
 """What FAISS's index must leave: the set in the page cache, and the search."""
 
 
 def cases_of(given):
-    """Return name -> (references, queries, noise, blur)."""
+    """Return name -> (references, queries, noise, blur, channels)."""
     many, few, blur = given.references, given.queries, given.blur
     return {
-        "main": (many, few, 0.0, blur),
-        "unblurred": (many, few, 0.0, 0.0),
-        "small": (min(3000, many), few, 0.0, blur),
-        "few": (many, min(100, few), 0.0, blur),
-        "noisy-8": (min(given.noisy, many), few, 8.0, blur),
-        "noisy-16": (min(given.noisy, many), few, 16.0, blur),
+        "main": (many, few, 0.0, blur, CHANNELS),
+        "grey": (many, few, 0.0, blur, CHANNELS[:1]),
+        "unblurred": (many, few, 0.0, 0.0, CHANNELS),
+        "small": (min(3000, many), few, 0.0, blur, CHANNELS),
+        "few": (many, min(100, few), 0.0, blur, CHANNELS),
+        "noisy-8": (min(given.noisy, many), few, 8.0, blur, CHANNELS),
+        "noisy-16": (min(given.noisy, many), few, 16.0, blur, CHANNELS),
     }
 
 
@@ -216,9 +219,14 @@ def beside_the_rest(queries, references, given, choice, known, folder):
         "plain int8": plain,
         "scikit-learn": ScikitLearn(few, part, given.threads),
     }
-    for channels in (1, 4):
-        name = f"pair by pair, {channels} channel{'s' if channels > 1 else ''}"
-        sides[name] = PairByPair(*sample, folder / "files" / str(channels), channels)
+    by_pairs = {
+        f"pair by pair, {channels} channel{'s' if channels > 1 else ''}": channels
+        for channels in sorted({1, len(references.channels)})
+    }
+    for name, channels in by_pairs.items():
+        files = folder / "files" / str(channels)
+        files.mkdir(parents=True)
+        sides[name] = PairByPair(*sample, files, channels)
     sides[OURS]()
     sides[MEMORY]()
     warm = {OURS: reading(references.path or given.set)}
@@ -242,8 +250,7 @@ def beside_the_rest(queries, references, given, choice, known, folder):
         "plain_int8_same_20": int((places[:, kept] == top.reference_index[:, kept]).all(1).sum()),
         "scikit-learn": check_pairs(*found["scikit-learn"], few, part, 1e-9),
     }
-    for channels in (1, 4):
-        name = f"pair by pair, {channels} channel{'s' if channels > 1 else ''}"
+    for name, channels in by_pairs.items():
         checks[name] = check_pairs(found[name], every, *sample, 1e-9, channels)
     return {"sides": compared(seconds, busy, pairs), "checks": checks, "plain_kernel": plain.kernel}
 
@@ -266,13 +273,13 @@ def references_in_memory(references):
 
 def run_case(name, given, choice, folder):
     """Make the images of a case, time all sides, write the result."""
-    count, num_queries, noise, blur = cases_of(given)[name]
-    kind = Collection(num_images=count, blur=blur, noise=noise)
+    count, num_queries, noise, blur, channels = cases_of(given)[name]
+    kind = Collection(num_images=count, blur=blur, noise=noise, sequences=channels)
     print(f"{name}: {num_queries:,} queries x {count:,} references, noise {noise:g}", flush=True)
     check_room(folder, count)
     asked = kind.changed(num_images=num_queries, slices_per_patient=4, first=QUERY_PATIENTS)
     queries = image_set(asked, jobs=given.jobs)
-    if given.set is not None and not noise and blur == given.blur:
+    if given.set is not None and not noise and (blur, channels) == (given.blur, CHANNELS):
         whole = ImageSet.open(given.set)
         insist(
             len(whole) >= count, f"{given.set} holds {len(whole):,} images; {count:,} are needed"
@@ -294,9 +301,7 @@ def run_case(name, given, choice, folder):
         shape=list(references.image_shape),
         threads=given.threads,
     )
-    if name == "main":
-        for channels in ("1", "4"):
-            (folder / "files" / channels).mkdir(parents=True)
+    if name in BESIDE_ALL:
         content["others"] = beside_the_rest(queries, references, given, choice, known, folder)
     for part in (content, content.get("others", {"sides": {}})):
         for side, row in part["sides"].items():
@@ -311,7 +316,9 @@ def run_case(name, given, choice, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", nargs="+", default=["main", "small", "few"], help="or noisy-8 …")
+    parser.add_argument(
+        "--cases", nargs="+", default=["main", "grey", "small", "few"], help="or noisy-8 …"
+    )
     parser.add_argument("--references", type=int, default=23_478)
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--noisy", type=int, default=12_000, help="references of the noisy cases")

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from likeness.types import Image
+
+
+_READERS: Final = 2
+"""Shards whose checksums are computed at once when an interrupted run goes on."""
 
 
 @dataclass
@@ -181,31 +186,57 @@ def load_checkpoint(folder: Path, *, first_shard: int = 0) -> Checkpoint:
     """
     state = Checkpoint()
     remove_partial_files(folder)
-    number = 0
-    while (path := _checkpoint_path(folder, number)).is_file():
+    entries = _readable_checkpoints(folder)
+    shards = [
+        (folder / layout.shard_name(first_shard + number), entry)
+        for number, entry in enumerate(entries)
+    ]
+    with ThreadPoolExecutor(_READERS) as pool:
+        sound = pool.map(lambda each: _is_sound(*each), shards)
+        for entry, is_sound in zip(entries, sound, strict=True):
+            if not is_sound:
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
+            state.rows += entry.rows
+            state.reports += entry.reports
+            state.next_unit, state.images_done = entry.next_unit, entry.images_done
+            state.image_type = entry.image_type
+            state.shard_rows += entry.shard_rows
+            state.shard_sha256 += entry.shard_sha256
+    return state
+
+
+def _readable_checkpoints(folder: Path) -> list[Checkpoint]:
+    """Return what each shard's checkpoint adds, up to the first that cannot be read."""
+    entries: list[Checkpoint] = []
+    while (path := _checkpoint_path(folder, len(entries))).is_file():
         try:
             content = json.loads(path.read_bytes())
             rows = [_manifest_row(entry) for entry in content["rows"]]
-            reports = [_unit_report(entry) for entry in content["reports"]]
-            where = int(content["next_unit"]), int(content["images_done"])
-            digest = str(content["sha256"])
             image_type = content["image_type"]
+            entries.append(
+                Checkpoint(
+                    rows=rows,
+                    reports=[_unit_report(entry) for entry in content["reports"]],
+                    shard_rows=[len(rows)] if rows else [],
+                    shard_sha256=[str(content["sha256"])] if rows else [],
+                    next_unit=int(content["next_unit"]),
+                    images_done=int(content["images_done"]),
+                    image_type=None if image_type is None else tuple(image_type),
+                )
+            )
         except (ValueError, KeyError, TypeError):
             break
-        shard = folder / layout.shard_name(first_shard + number)
-        if rows and (not shard.is_file() or sha256_of_file(shard) != digest):
+        if not rows:  # only accounts of files: nothing follows
             break
-        state.rows += rows
-        state.reports += reports
-        state.next_unit, state.images_done = where
-        state.image_type = None if image_type is None else tuple(image_type)
-        if rows:
-            state.shard_rows.append(len(rows))
-            state.shard_sha256.append(digest)
-        number += 1
-        if not rows:
-            break
-    return state
+    return entries
+
+
+def _is_sound(shard: Path, entry: Checkpoint) -> bool:
+    """Tell whether a shard has the bytes that its checkpoint speaks of."""
+    if not entry.rows:
+        return True
+    return shard.is_file() and sha256_of_file(shard) == entry.shard_sha256[0]
 
 
 def commit(
