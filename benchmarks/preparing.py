@@ -186,7 +186,7 @@ def without_checks(kind, source, out):
         for target, value in (
             ("likeness.datasets.units.pixel_hash", lambda pixels: "0" * 64),
             ("likeness.datasets.units._check_unchanged", lambda file: None),
-            ("likeness.datasets.writer.sha256_of_file", lambda path: "0" * 64),
+            ("likeness.datasets.checkpoints.sha256_of_file", lambda path: "0" * 64),
             ("likeness.datasets._growing._digest_of", lambda path: Nothing()),
         ):
             stack.enter_context(mock.patch(target, value))

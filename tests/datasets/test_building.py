@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.datasets.making import decode_raw, plan_of, raw, tree_bytes
 
-from likeness._files import folder_lock
+from likeness._files import folder_lock, sha256_of_file
 from likeness._pace import Pace
 from likeness.datasets import (
     ImageSet,
     building,
+    checkpoints,
     layout,
     prepare_images,
     scanning,
@@ -27,6 +29,7 @@ from likeness.datasets import (
 )
 from likeness.datasets.accounting import LeftOut
 from likeness.datasets.building import build
+from likeness.datasets.checkpoints import load_checkpoint
 from likeness.datasets.options import RunOptions
 from likeness.datasets.output_folder import check_out
 from likeness.datasets.source_accounts import read_accounting
@@ -278,6 +281,80 @@ def test_a_shard_under_way_is_gone_on_with(source, tmp_path, monkeypatch):
         again = decoded[decoded.index("again") + 1 :]
         assert again == [unit.key for unit in plan.units[start:]]
         assert tree_bytes(out) == expected
+
+
+@pytest.mark.parametrize("moment", ["before the rename", "after the rename"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_kill_while_a_shard_takes_its_place_costs_nothing(
+    source, tmp_path, monkeypatch, moment, number
+):
+    monkeypatch.setattr(Pace, "LEAST_SECONDS", 0)
+    monkeypatch.setattr(Pace, "COST", 0)
+    monkeypatch.setattr(layout, "MAX_SHARD_IMAGES", 5)
+    plan = plan_of(source)
+    build(tmp_path / "whole", plan)
+    assert len(ImageSet.open(tmp_path / "whole").record["shard_rows"]) == 2
+    out, decoded, finished = tmp_path / "out", [], []
+    real = Path.replace
+
+    def killed(self, target):
+        if Path(target).parent.name == "images":
+            finished.append(target)
+            if len(finished) == number + 1 and moment == "before the rename":
+                raise KeyboardInterrupt
+        real(self, target)
+        if len(finished) == number + 1 and Path(target).parent.name == "images":
+            raise KeyboardInterrupt
+
+    def decode(unit):
+        decoded.append(unit.key)
+        yield from decode_raw(unit)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        build(out, plan_of(source, units=plan.units, decoder=decode))
+    monkeypatch.setattr(Path, "replace", real)
+    under_way = decoded[-1]
+    decoded.clear()
+    build(out, plan_of(source, units=plan.units, decoder=decode))
+    # The unit whose image filled the shard was not marked as finished. The last shard ends after
+    # all units, so that nothing is left to decode.
+    keys = [unit.key for unit in plan.units]
+    assert decoded == ([] if number == 1 else keys[keys.index(under_way) :])
+    assert tree_bytes(out) == tree_bytes(tmp_path / "whole")
+
+
+def test_finished_shards_are_read_again_only_if_touched_or_after_a_day(
+    source, tmp_path, small_shards, monkeypatch
+):
+    out, plan = tmp_path / "out", plan_of(source)
+
+    def stop_at_last(unit):
+        if unit == plan.units[-1]:
+            raise KeyboardInterrupt
+        yield from decode_raw(unit)
+
+    with pytest.raises(KeyboardInterrupt):
+        build(out, plan_of(source, units=plan.units, decoder=stop_at_last))
+    shards = sorted((out / "images").glob("*.npy"))
+    assert len(shards) > 1
+    read = []
+
+    def remember(path):
+        read.append(path)
+        return sha256_of_file(path)
+
+    monkeypatch.setattr(checkpoints, "sha256_of_file", remember)
+    assert len(load_checkpoint(out).shard_rows) == len(shards)
+    assert read == []
+    shards[1].write_bytes(shards[1].read_bytes())
+    assert len(load_checkpoint(out).shard_rows) == len(shards)
+    assert read == [shards[1]]
+    read.clear()
+    a_day_later = time.time() + 25 * 3600
+    monkeypatch.setattr(time, "time", lambda: a_day_later)
+    assert len(load_checkpoint(out).shard_rows) == len(shards)
+    assert sorted(read) == shards
 
 
 def test_headers_are_read_once(tmp_path, monkeypatch):

@@ -1,25 +1,23 @@
 """Which sets an audit has verified, so that one that was killed does not read every byte again.
 
-``work/verified.json`` says of every set when it was verified, and size, inode and times of each of
-its files at that moment. Whoever writes to a file changes these. What a disk loses by itself does
-not, so a verification counts for a day only, and with ``--fresh`` not at all.
+``work/verified.json`` says of every set when it was verified, and what `likeness._untouched` knows
+of each of its files at that moment. With ``--fresh`` no verification counts.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from likeness._files import make_folder, write_json
+from likeness._untouched import is_recent, state_of_file
 from likeness.datasets import layout
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from likeness.datasets import ImageSet
-
-_SECONDS: Final = 24 * 3600
 
 
 class Verified:
@@ -40,8 +38,7 @@ class Verified:
         found = self._read().get(key)
         if not isinstance(found, dict) or found.get("files") != files:
             return False
-        when = found.get("when")
-        return isinstance(when, float) and 0 <= time.time() - when < _SECONDS
+        return is_recent(found.get("when"))
 
     def before(self, images: ImageSet) -> dict[str, Any]:
         """Return what `note` needs, to be asked for before a set is verified."""
@@ -65,9 +62,6 @@ def _state(images: ImageSet) -> tuple[str, dict[str, list[int]]]:
     """Return where a set lies, and what tells whether one of its files was touched."""
     folder = images.path
     assert folder is not None
-    files = {}
-    for name in (layout.RECORD, *images.record["files"]):
-        status = layout.place(folder, name).lstat()
-        times = status.st_mtime_ns, status.st_ctime_ns
-        files[name] = [status.st_size, status.st_ino, *times]
+    names = (layout.RECORD, *images.record["files"])
+    files = {name: state_of_file(layout.place(folder, name)) for name in names}
     return str(folder.resolve()), files

@@ -4,7 +4,8 @@
 written now and then, says how many of its images count and what their checksum is. Neither waits
 for the disk: a kill takes nothing from the system, and if the power fails the checksum tells, and
 the work goes on from the last whole shard. NumPy leaves room in its headers, so the true number of
-rows takes its place at the end.
+rows takes its place at the end. The mark stays until the shard is in its place and known to be
+whole: if the run is killed in between, the next one takes the shard back.
 """
 
 from __future__ import annotations
@@ -82,20 +83,32 @@ class GrowingShard:
                 stream.write(text)
             partial.replace(self._mark_path)
 
-    def resume(self, state: dict[str, Any]) -> bool:
-        """Go on where `mark` was; False where the images do not fit their checksum."""
+    def resume(self, state: dict[str, Any], target: Path) -> bool:
+        """Go on where `mark` was; False where the images do not fit their checksum.
+
+        Parameters
+        ----------
+        target
+            Where `finish` may have put the shard before the run was killed.
+        """
+        with suppress(FileNotFoundError), writing_to(self._path):
+            if not self._path.exists():
+                target.replace(self._path)
         count = int(state["count"])
         header = self._header(self._capacity)
-        size = len(header) + count * int(np.prod(self._shape)) * self._dtype.itemsize
+        left = count * int(np.prod(self._shape)) * self._dtype.itemsize
+        # What was to become the last shard has its true number of rows in the header already.
+        digest = hashlib.sha256(header)
         with suppress(OSError), self._path.open("rb") as stream:
-            left = size
-            digest = hashlib.sha256()
+            stream.seek(len(header))
             while left and (piece := stream.read(min(_CHUNK, left))):
                 digest.update(piece)
                 left -= len(piece)
+            size = stream.tell()
             if not left and digest.hexdigest() == state["sha256"]:
                 with writing_to(self._path):
                     self._stream = self._opened(0)
+                    self._stream.write(header)
                     self._stream.truncate(size)
                     self._stream.seek(size)
                 self._digest, self.count = digest, count

@@ -22,6 +22,8 @@ from likeness._versions import software_versions
 from likeness.datasets import layout
 from likeness.datasets.accounting import REMOVED, Accounting, LeftOut
 from likeness.datasets.changes import drop, settle
+from likeness.datasets.checkpoints import load_checkpoint
+from likeness.datasets.committing import file_entry, write_record, write_tables
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.manifest import SourceRow, read_manifest_rows
 from likeness.datasets.options import RunOptions
@@ -43,19 +45,13 @@ from likeness.datasets.split_records import (
     update_split,
 )
 from likeness.datasets.workers import decode_in_order
-from likeness.datasets.writer import (
-    SetWriter,
-    file_entry,
-    load_checkpoint,
-    write_record,
-    write_tables,
-)
+from likeness.datasets.writer import SetWriter
 from likeness.errors import ImageMismatchError, InputError, NoImagesError
 
 if TYPE_CHECKING:
+    from likeness.datasets.checkpoints import Checkpoint
     from likeness.datasets.manifest import ManifestRow
     from likeness.datasets.units import Unit
-    from likeness.datasets.writer import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,13 @@ from likeness._versions import software_versions
 from likeness.datasets import layout
 from likeness.datasets.accounting import Accounting
 from likeness.datasets.changes import settle
+from likeness.datasets.checkpoints import load_checkpoint
+from likeness.datasets.committing import (
+    commit,
+    remove_partial_files,
+    remove_progress,
+    remove_set,
+)
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.options import RunOptions
 from likeness.datasets.output_folder import OUR_NAMES, refuse_foreign
@@ -30,14 +37,7 @@ from likeness.datasets.source_accounts import (
     stop_at_first,
 )
 from likeness.datasets.workers import decode_in_order
-from likeness.datasets.writer import (
-    SetWriter,
-    commit,
-    load_checkpoint,
-    remove_partial_files,
-    remove_progress,
-    remove_set,
-)
+from likeness.datasets.writer import SetWriter
 from likeness.errors import (
     InputError,
     NoImagesError,
@@ -47,7 +47,7 @@ from likeness.errors import (
 )
 
 if TYPE_CHECKING:
-    from likeness.datasets.writer import Checkpoint
+    from likeness.datasets.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from likeness._files import sync_folder, writing_to
 from likeness.datasets import layout
 from likeness.datasets._derived_files import SHARED, shard_lock
 from likeness.datasets._mentions import Mentions
+from likeness.datasets.committing import remove_partial_files
 from likeness.datasets.split_records import scrub_split, update_split
-from likeness.datasets.writer import remove_partial_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

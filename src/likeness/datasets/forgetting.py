@@ -29,11 +29,11 @@ from likeness.datasets._store import ShardStore
 from likeness.datasets.accounting import REMOVED, Accounting, LeftOut
 from likeness.datasets.appending import described
 from likeness.datasets.changes import derived_folders, drop, settle, stale_numbers
+from likeness.datasets.committing import file_entry, write_record, write_tables
 from likeness.datasets.image_set import ImageSet
 from likeness.datasets.manifest import ManifestRow, SourceRow, read_manifest_rows
 from likeness.datasets.source_accounts import USED, read_accounting, read_source_rows
 from likeness.datasets.split_records import part_of_split
-from likeness.datasets.writer import file_entry, write_record, write_tables
 from likeness.errors import InputError, OptionError
 
 if TYPE_CHECKING:

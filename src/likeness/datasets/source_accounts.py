@@ -14,9 +14,9 @@ from likeness.datasets.manifest import SourceRow, read_table
 from likeness.errors import UnreadableImageError
 
 if TYPE_CHECKING:
+    from likeness.datasets.checkpoints import Checkpoint
     from likeness.datasets.set_plan import SetPlan
     from likeness.datasets.units import UnitReport
-    from likeness.datasets.writer import Checkpoint
 
 PLAN_STAGES: Final = ("find", "group", "select")
 """Stages at which files are left out before anything is decoded."""
