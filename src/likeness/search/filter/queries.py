@@ -72,7 +72,7 @@ class Queries:
         fields = zip(*(vars(part).values() for part in parts), strict=True)
         coarse = Coarse(*(np.concatenate(field) for field in fields))
         self.order = _alike(from_halves(coarse.low[:, :, :_COARSEST]).reshape(len(images), -1))
-        self._images = images[self.order]
+        self._images = images
         self._coarse = Coarse(*(field[self.order] for field in vars(coarse).values()))
 
     def turned(self, turn: Transform) -> Turned:
@@ -98,7 +98,8 @@ class Queries:
 
         def pack(start: int) -> None:
             stop = min(start + _AT_ONCE, count)
-            turned = np.ascontiguousarray(apply_transform(self._images[start:stop], turn))
+            images = self._images[self.order[start:stop]]
+            turned = np.ascontiguousarray(apply_transform(images, turn))
             flat = (turned.reshape(stop - start, -1) ^ np.uint8(0x80)).view(np.int8)
             for k, (low, high) in enumerate(pairwise(self._chunks.edges)):
                 packed[k, start:stop, : high - low] = flat[:, low:high]
