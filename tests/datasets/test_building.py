@@ -22,9 +22,9 @@ from likeness.datasets import (
     ImageSet,
     building,
     checkpoints,
+    describing,
     layout,
     prepare_images,
-    scanning,
     verify,
 )
 from likeness.datasets.accounting import LeftOut
@@ -367,8 +367,8 @@ def test_headers_are_read_once(tmp_path, monkeypatch):
         described.append(path.name)
         return real(path, options)
 
-    real = scanning.describe
-    monkeypatch.setattr(scanning, "describe", describe)
+    real = describing.describe
+    monkeypatch.setattr(describing, "describe", describe)
     monkeypatch.setattr(building, "decode_in_order", lambda *args, **kwargs: iter([1 / 0]))
     with pytest.raises(ZeroDivisionError):
         prepare_images(source, tmp_path / "out")
@@ -376,7 +376,7 @@ def test_headers_are_read_once(tmp_path, monkeypatch):
     png(source / "P1/P1_001.png", pixels(50))
     described.clear()
     monkeypatch.undo()
-    monkeypatch.setattr(scanning, "describe", describe)
+    monkeypatch.setattr(describing, "describe", describe)
     with pytest.raises(SourceChangedError):
         prepare_images(source, tmp_path / "out")
     assert described == ["P1_001.png"]

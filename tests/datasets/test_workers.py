@@ -3,16 +3,21 @@
 import multiprocessing
 import os
 import signal
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 from tests.datasets.making import decode_raw, folder_of_pngs, raw, tree_bytes
 
-from likeness.datasets import PrepareOptions, SplitRule, prepare_images, workers
+from likeness._progress import SilentProgress
+from likeness.datasets import PrepareOptions, SplitRule, describing, prepare_images, workers
+from likeness.datasets.describing import headers_of
 from likeness.datasets.units import Unit
 from likeness.datasets.walk import find_files
 from likeness.datasets.workers import decode_in_order, processes_started
-from likeness.errors import NoImagesError
+from likeness.errors import NoImagesError, UnreadableImageError
+from likeness.readers import Header, ReadOptions, describe
 
 
 def decode_by_table(unit, table):
@@ -113,3 +118,97 @@ def test_a_finished_set_starts_no_process(tmp_path, monkeypatch):
     prepare_images(source, tmp_path / "out")
     monkeypatch.setattr(workers, "_new_executor", lambda *given: 1 / 0)
     prepare_images(source, tmp_path / "out", options=PrepareOptions(jobs=2))
+
+
+def test_headers_are_read_by_the_processes_too_in_order(tmp_path, monkeypatch):
+    folder_of_pngs(tmp_path / "source", 200)
+    (tmp_path / "source/P1/bad.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    paths = [file.path for file in find_files(tmp_path / "source").files]
+    options = ReadOptions()
+    expected = [_told(path, options) for path in paths]
+    assert {type(each) for each in expected} == {Header, str}
+    here = []
+    real = describing._describe_all
+
+    def count(chunk, options):
+        here.extend(chunk)
+        return real(chunk, options)
+
+    with processes_started(2, __name__):
+        pool = workers.lent_processes()
+        pool.submit(workers._ping).result()
+        monkeypatch.setattr(pool, "submit", partial(_submit_the_real, pool.submit))
+        monkeypatch.setattr(describing, "_describe_all", count)
+        assert [_text(each) for each in headers_of(paths, options)] == expected
+        assert len(here) < len(paths)
+        monkeypatch.setattr(pool, "submit", _broken)
+        here.clear()
+        assert [_text(each) for each in headers_of(paths, options)] == expected
+        assert here == paths
+        assert workers.lent_processes() is None
+    assert [_text(each) for each in headers_of(paths, options)] == expected
+
+
+def _text(found):
+    return str(found) if isinstance(found, Exception) else found
+
+
+def _told(path, options):
+    try:
+        return describe(path, options)
+    except UnreadableImageError as error:
+        return str(error)
+
+
+def _submit_the_real(submit, function, *given):
+    return submit(_describe_everything, *given)
+
+
+def _describe_everything(paths, options):
+    return describing._describe_all(paths, options)
+
+
+def _broken(*given):
+    raise BrokenProcessPool
+
+
+def test_a_process_that_dies_over_a_header_leaves_it_to_this_one(tmp_path):
+    folder_of_pngs(tmp_path / "source", 100)
+    paths = [file.path for file in find_files(tmp_path / "source").files]
+    expected = [describe(path) for path in paths]
+    with processes_started(2, __name__):
+        pool = workers.lent_processes()
+        pool.submit(_die)
+        assert list(headers_of(paths, ReadOptions())) == expected
+
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Counted(SilentProgress):
+    """Counts what tasks are told."""
+
+    def __init__(self):
+        self.totals, self.done = {}, {}
+
+    @contextmanager
+    def task(self, name, total, *, unit="images"):
+        del unit
+        self.totals[name], self.done[name] = total, 0
+        yield self
+        assert self.done[name] == total
+
+    def advance(self, amount=1.0):
+        self.done[list(self.done)[-1]] += amount
+
+    def note(self, text):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_headers_and_images_are_both_shown_as_they_are_read(tmp_path, jobs):
+    source = folder_of_pngs(tmp_path / "source", 70)
+    progress = Counted()
+    prepare_images(source, tmp_path / "out", options=PrepareOptions(jobs=jobs), progress=progress)
+    assert progress.totals == {"headers": 70, "read": 70}

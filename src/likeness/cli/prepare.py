@@ -119,7 +119,7 @@ def brats(
         source,
         making,
         output,
-        plan=lambda: plan_brats(source, options),
+        plan=lambda: plan_brats(source, options, output.make_progress()),
         make=lambda rule: prepare_brats(
             source, making.out, options=options, split=rule, progress=output.make_progress()
         ),
@@ -164,7 +164,7 @@ def cxr(
         source,
         making,
         output,
-        plan=lambda: plan_chest_xray(source, options),
+        plan=lambda: plan_chest_xray(source, options, output.make_progress()),
         make=lambda rule: prepare_chest_xray(
             source, making.out, options=options, split=rule, progress=output.make_progress()
         ),
@@ -250,7 +250,7 @@ def images(
         source,
         making,
         output,
-        plan=lambda: plan_images(source, options),
+        plan=lambda: plan_images(source, options, output.make_progress()),
         make=lambda rule: prepare_images(
             source, making.out, options=options, split=rule, progress=output.make_progress()
         ),

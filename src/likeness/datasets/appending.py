@@ -121,7 +121,7 @@ def append(
         settle(folder)
         old = ImageSet.open(folder)
         with remembered_headers([folder / layout.NEXT]):
-            plan = plan_like(old.record, source, manifest=manifest, run=run)
+            plan = plan_like(old.record, source, manifest=manifest, run=run, progress=progress)
         if plan.channels != old.channels:
             msg = (
                 f"The channels of {str(source)!r} are {', '.join(plan.channels)}; those of "

@@ -62,17 +62,17 @@ def prepare_brats(
     return prepare(
         Path(source),
         Path(out),
-        lambda folder: plan_brats(folder, options),
+        lambda folder: plan_brats(folder, options, progress),
         run=options,
         split=split,
         progress=progress,
     )
 
 
-def plan_brats(source: Path, options: BratsOptions) -> SetPlan:
+def plan_brats(source: Path, options: BratsOptions, progress: Progress = SILENT) -> SetPlan:
     """Group the files by patient and decide what the set will hold; no voxel is decoded."""
     rule = options.patient_rule()
-    found = scan(source, options.read)
+    found = scan(source, options.read, progress)
     notes = []
     wanted = options.channels
     if wanted is None:

@@ -105,17 +105,19 @@ def prepare_chest_xray(
     return prepare(
         Path(source),
         Path(out),
-        lambda folder: plan_chest_xray(folder, options),
+        lambda folder: plan_chest_xray(folder, options, progress),
         run=options,
         split=split,
         progress=progress,
     )
 
 
-def plan_chest_xray(source: Path, options: ChestXrayOptions) -> SetPlan:
+def plan_chest_xray(
+    source: Path, options: ChestXrayOptions, progress: Progress = SILENT
+) -> SetPlan:
     """List the images with their patients and classes; no pixel is decoded."""
     rule = options.patient_rule()
-    found = scan(source, options.read)
+    found = scan(source, options.read, progress)
     if not found.files:
         msg = f"No usable image in {str(source)!r}: {found.summary()}."
         raise NoImagesError(msg)

@@ -127,7 +127,7 @@ def inspect_path(
         return _inspect_set(path, path / "train", "split")
     if layout.is_image_set(path):
         return _inspect_set(path, path, "image set")
-    found = scan(path, read or ReadOptions())
+    found = scan(path, read or ReadOptions(), progress)
     contents = _Contents()
     if decode:
         contents.read(found, read or ReadOptions(), progress)

@@ -98,17 +98,17 @@ def prepare_images(
     return prepare(
         Path(source),
         Path(out),
-        lambda folder: plan_images(folder, options),
+        lambda folder: plan_images(folder, options, progress),
         run=options,
         split=split,
         progress=progress,
     )
 
 
-def plan_images(source: Path, options: PrepareOptions) -> SetPlan:
+def plan_images(source: Path, options: PrepareOptions, progress: Progress = SILENT) -> SetPlan:
     """Read names and headers and decide what the set will hold; no pixel is decoded."""
     rule = options.patient_rule()
-    found = scan(source, options.read)
+    found = scan(source, options.read, progress)
     if not found.files:
         msg = f"No usable image in {str(source)!r}: {found.summary()}."
         raise NoImagesError(msg)

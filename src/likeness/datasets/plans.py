@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from likeness._progress import SILENT, Progress
 from likeness.datasets.brats import plan_brats
 from likeness.datasets.brats_options import BratsOptions
 from likeness.datasets.chest_xray import ChestXrayOptions, plan_chest_xray
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def plan_like(
-    record: dict[str, Any], source: Path, *, manifest: Path | None, run: RunOptions
+    record: dict[str, Any],
+    source: Path,
+    *,
+    manifest: Path | None,
+    run: RunOptions,
+    progress: Progress = SILENT,
 ) -> SetPlan:
     """Return the plan of a source with the settings of a set.
 
@@ -59,16 +65,17 @@ def plan_like(
         **{field.name: getattr(run, field.name) for field in fields(RunOptions)},
     }
     if kind == "images":
-        return plan_images(source, PrepareOptions(**shared, **_plain_options(settings, record)))
+        plain = PrepareOptions(**shared, **_plain_options(settings, record))
+        return plan_images(source, plain, progress)
     if kind == "brats":
         names = {field.name for field in fields(BratsOptions)} - shared.keys() - {"labels"}
         own = {name: settings[name] for name in names if name in settings}
         own["channels"] = tuple(settings["channels"])
         own["labels"] = {int(label): value for label, value in settings["labels"].items()}
-        return plan_brats(source, BratsOptions(**shared, **own))
+        return plan_brats(source, BratsOptions(**shared, **own), progress)
     if kind == "cxr":
         own = {name: settings[name] for name in ("size", "resampling", "grey")}
-        return plan_chest_xray(source, ChestXrayOptions(**shared, **own))
+        return plan_chest_xray(source, ChestXrayOptions(**shared, **own), progress)
     msg = f"Images cannot be added to a set of the kind {kind!r}; expected images, brats or cxr."
     raise InputError(msg)
 

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from likeness._files import hash_of_json, write_text
+from likeness._progress import SILENT, Progress
 from likeness.datasets.accounting import LeftOut
+from likeness.datasets.describing import headers_of
 from likeness.datasets.layout import HEADERS, PROGRESS
 from likeness.datasets.walk import Listing, SourceFile, find_files
-from likeness.errors import UnreadableImageError
-from likeness.readers import Header, describe, is_candidate_suffix
+from likeness.readers import Header, is_candidate_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from likeness.errors import UnreadableImageError
     from likeness.readers import ReadOptions
 
 _NO_READER: Final = {"not_an_image", "type_not_allowed", "empty_file", "no_images"}
@@ -93,8 +95,8 @@ class Scan:
         return f"found {self.listing.num_found:,} files" + (f" ({listed})" if listed else "")
 
 
-def scan(source: Path, options: ReadOptions) -> Scan:
-    """List a source and read the headers of its images.
+def scan(source: Path, options: ReadOptions, progress: Progress = SILENT) -> Scan:
+    """List a source and read the headers of its images, in the processes that are at hand.
 
     Raises
     ------
@@ -102,24 +104,28 @@ def scan(source: Path, options: ReadOptions) -> Scan:
         As `walk.find_files`.
     """
     listing = find_files(source)
-    known = _known.get().get(_key(options), {})
+    remembered = _known.get().get(_key(options), {})
+    known: list[Header | None] = []
+    for file in listing.files:
+        stamp, header = remembered.get(file.text, (None, None))
+        known.append(header if stamp == (file.num_bytes, file.mtime_ns) else None)
+    unknown = [file.path for file, header in zip(listing.files, known, strict=True) if not header]
+    described = headers_of(unknown, options)
     files: list[SourceFile] = []
     headers: dict[str, Header] = {}
     problems: dict[str, UnreadableImageError] = {}
     left_out = list(listing.left_out)
-    for file in listing.files:
-        remembered = known.get(file.text)
-        if remembered is not None and remembered[0] == (file.num_bytes, file.mtime_ns):
-            headers[file.text] = remembered[1]
-            files.append(file)
-            continue
-        try:
-            headers[file.text] = describe(file.path, options)
-        except UnreadableImageError as error:
-            if error.code in _NO_READER and not is_candidate_suffix(file.path):
+    with progress.task("headers", len(known), unit="files") as task:
+        for file, header in zip(listing.files, known, strict=True):
+            found = header or next(described)
+            task.advance()
+            if isinstance(found, Header):
+                headers[file.text] = found
+            elif found.code in _NO_READER and not is_candidate_suffix(file.path):
                 reason = "no image, and its name promises none"
                 left_out.append(LeftOut(file.text, "find", "other_file", reason, file.num_bytes))
                 continue
-            problems[file.text] = error
-        files.append(file)
+            else:
+                problems[file.text] = found
+            files.append(file)
     return Scan(listing, tuple(files), headers, problems, tuple(left_out))

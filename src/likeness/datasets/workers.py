@@ -69,6 +69,16 @@ def processes_started(jobs: int, module: str) -> Iterator[None]:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+def lent_processes() -> ProcessPoolExecutor | None:
+    """Return the processes that `processes_started` started, for other work of the meantime."""
+    return _started.get()
+
+
+def give_up_processes() -> None:
+    """Have nobody use them any more: one of them died."""
+    _started.set(None)
+
+
 def decode_in_order(
     decoder: Decoder, units: Sequence[Unit], *, jobs: int, first: int = 0
 ) -> Iterator[UnitResult]:
@@ -213,7 +223,7 @@ class _Pool:
                         self._here(other) if its_future is None else (self._one_at_a_time(other))
                     )
                 waiting.clear()
-                _started.set(None)  # it is broken for all
+                give_up_processes()
                 self._executor = self._start(self._jobs)
                 continue
             yield from found
