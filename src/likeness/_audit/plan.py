@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from likeness._audit.folder import check_folder
 from likeness._audit.options import AuditOptions
 from likeness._cluster import count_parts
+from likeness._progress import SILENT, Progress
 from likeness.datasets import Inspection, PrepareOptions, inspect_path
 from likeness.datasets.plain import plan_images
 from likeness.datasets.sequences import ANNOTATIONS
@@ -163,6 +164,7 @@ def plan_audit(
     *,
     out: Path | str,
     options: AuditOptions | None = None,
+    progress: Progress = SILENT,
 ) -> AuditPlan:
     """Plan an audit of folders.
 
@@ -178,7 +180,7 @@ def plan_audit(
         **options.settings(), **{role: str(path) for role, path in given.items() if path}
     }  # fmt: skip
     check_folder(Path(out), paths.values(), settings, overwrite=True)
-    sets = {role: _planned(role, path, options) for role, path in paths.items()}
+    sets = {role: _planned(role, path, options, progress) for role, path in paths.items()}
     search_options = SearchOptions(
         top_k=options.top_k,
         top_patients=options.top_patients,
@@ -221,11 +223,13 @@ def plan_audit(
     )
 
 
-def _planned(role: str, path: Path, options: AuditOptions) -> PlannedSet:
+def _planned(role: str, path: Path, options: AuditOptions, progress: Progress) -> PlannedSet:
     rule = "none" if role == "synthetic" else options.patient_id
     manifest = None if role == "synthetic" else options.manifest
     refuse_split(path, role)
-    found: Inspection = inspect_path(path, patient_id=rule, manifest=manifest, decode=False)
+    found: Inspection = inspect_path(
+        path, patient_id=rule, manifest=manifest, decode=False, progress=progress
+    )
     if not found.kinds or found.num_images == 0:
         msg = (
             f"0 usable images in {str(path)!r} (--{role}): {found.accounting.summary()}. "
@@ -242,6 +246,7 @@ def _planned(role: str, path: Path, options: AuditOptions) -> PlannedSet:
                 max_skipped=options.max_skipped,
                 strict=options.strict,
             ),
+            progress,
         )
         found.accounting.check(options.max_skipped)
     kind = found.kinds[0]

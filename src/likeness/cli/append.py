@@ -51,7 +51,9 @@ def append(
         Read names and headers only; print what would be added, write nothing.
     """
     if dry_run:
-        plan, num_known = plan_addition(path, source, manifest=manifest)
+        plan, num_known = plan_addition(
+            path, source, manifest=manifest, progress=output.make_progress()
+        )
         patients = {unit.patient_id for unit in plan.units} - {None}
         forecast = {
             "files": len(plan.files),

@@ -158,7 +158,9 @@ def audit(
         cluster=cluster,
     )
     if dry_run:
-        plan = plan_audit(train, synthetic, test, out=out, options=options)
+        plan = plan_audit(
+            train, synthetic, test, out=out, options=options, progress=output.make_progress()
+        )
         if output.json:
             say(json_module.dumps(plan.to_dict(), indent=2, sort_keys=True))
         else:

@@ -139,7 +139,11 @@ def append(
 
 
 def plan_addition(
-    folder: Path | str, source: Path | str, *, manifest: Path | None = None
+    folder: Path | str,
+    source: Path | str,
+    *,
+    manifest: Path | None = None,
+    progress: Progress = SILENT,
 ) -> tuple[SetPlan, int]:
     """Return what `append` would read, and how many files it would pass over; nothing is written.
 
@@ -151,7 +155,7 @@ def plan_addition(
     folder, source = Path(folder), Path(source)
     record = layout.read_record(folder)
     check_out(source, folder)
-    plan = plan_like(record, source, manifest=manifest, run=RunOptions())
+    plan = plan_like(record, source, manifest=manifest, run=RunOptions(), progress=progress)
     news = _news(plan, read_source_rows(folder))
     return news.plan, news.num_known
 
