@@ -122,7 +122,8 @@ def evaluate(
         Say what would be computed; write nothing.
     """
     from likeness.metrics.evaluation import FILE
-    from likeness.metrics.run import EvaluateOptions, describe, planned
+    from likeness.metrics.options import EvaluateOptions
+    from likeness.metrics.plan import describe, planned
     from likeness.metrics.run import evaluate as run_evaluation
     from likeness.metrics.wording import table_lines
 

@@ -64,8 +64,8 @@ def evaluate_stage(configuration: Configuration, run: Run, inception: Path | Non
 
     def work(task: Task) -> str:
         from likeness.metrics.inception import InceptionFeatures
+        from likeness.metrics.options import EvaluateOptions
         from likeness.metrics.principal_components import PrincipalComponents
-        from likeness.metrics.run import EvaluateOptions
         from likeness.metrics.run import evaluate as evaluate_images
 
         needed = dict(task.needed)

@@ -18,6 +18,7 @@ best Fréchet distance of all, and coverage and recall to match; that is the aud
 """
 
 from likeness.metrics.evaluation import Evaluation, Measurement
-from likeness.metrics.run import EvaluateOptions, evaluate
+from likeness.metrics.options import EvaluateOptions
+from likeness.metrics.run import evaluate
 
 __all__ = ["EvaluateOptions", "Evaluation", "Measurement", "evaluate"]

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 
 from likeness._progress import SILENT, Progress
 from likeness._versions import package_version, software_versions
 from likeness.datasets.image_set import ImageSet
-from likeness.errors import OptionError
 from likeness.metrics._extra import need_extra
+from likeness.metrics.cautions import cautions
 from likeness.metrics.draws import counts_of_images, counts_of_patients, interval
 from likeness.metrics.evaluation import Compared, Evaluation, Measurement
 from likeness.metrics.feature_cache import Extracted, extract
 from likeness.metrics.features import FeatureExtractor, FeatureRecipe
-from likeness.metrics.manifolds import NEIGHBOURS
 from likeness.metrics.measures import (
     HIGHEST,
     LOWEST,
@@ -30,52 +25,14 @@ from likeness.metrics.measures import (
     mean_number,
     measure,
 )
-from likeness.metrics.principal_components import PrincipalComponents
-from likeness.metrics.sets import Given, Sets, open_sets
-from likeness.metrics.views import MEAN, ChannelMode, View, in_words, views_for
+from likeness.metrics.options import EvaluateOptions
+from likeness.metrics.plan import Plan, planned
+from likeness.metrics.sets import Given, Sets
+from likeness.metrics.views import MEAN, View, in_words
 from likeness.types import Integers
 
-DRAWS: Final = 200
-_FEW_PATIENTS: Final = 10
-_REAL, _SYNTHETIC, _TEST, _CHOICE = range(4)
-"""Streams of random numbers, one for each purpose."""
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """How the numbers are computed."""
-
-    channels: tuple[str, ...] | None = None
-    """To evaluate; None for all but annotations."""
-    annotations: bool = False
-    """Whether annotation channels belong to all."""
-    channel_mode: ChannelMode = "auto"
-    """``apart``: one channel at a time, and the mean; ``together``: all at once; ``auto``: at once
-    where an extractor takes just as many, apart otherwise."""
-    k: int = NEIGHBOURS
-    """Neighbours for precision, recall, density and coverage."""
-    bootstrap: int = DRAWS
-    """Draws behind each interval; 0 for none."""
-    seed: int = 0
-    patient_id: str = "auto"
-    """Rule for the patients of real images that have to be prepared."""
-    manifest: Path | None = None
-    """CSV with the column that `patient_id` names."""
-    max_skipped: float = 0.01
-    """Share of files per set that may be left out."""
-    jobs: int = 1
-    """Processes that decode files."""
-
-    def __post_init__(self) -> None:
-        if self.k < 1 or self.seed < 0 or not (self.bootstrap == 0 or self.bootstrap >= 20):
-            msg = (
-                f"k is {self.k}, --bootstrap {self.bootstrap}, --seed {self.seed}: give at least 1 "
-                "neighbour, no draw or at least 20, and a seed that is not negative."
-            )
-            raise OptionError(msg)
-        if self.channel_mode not in ("auto", "apart", "together"):
-            msg = f"Channels are passed 'auto', 'apart' or 'together', not {self.channel_mode!r}."
-            raise OptionError(msg)
+_REAL, _SYNTHETIC, _TEST = range(3)
+"""Streams of random numbers, one for each purpose; `plan` has one more."""
 
 
 def evaluate(
@@ -128,68 +85,6 @@ def evaluate(
         real, synthetic, test, extractors=extractors, options=chosen, progress=progress
     ) as plan:
         return _evaluated(plan, chosen, None if cache is None else Path(cache), progress)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be computed."""
-
-    sets: Sets
-    extractors: list[tuple[FeatureExtractor | FeatureRecipe, list[View]]]
-    rows: dict[Compared, tuple[str, Integers]]
-    """Per line of the result: which images of which set."""
-
-
-@contextmanager
-def planned(
-    real: Given,
-    synthetic: Given,
-    test: Given | None,
-    *,
-    extractors: Sequence[FeatureExtractor | FeatureRecipe] | None,
-    options: EvaluateOptions,
-    progress: Progress = SILENT,
-) -> Iterator[Plan]:
-    """Open the sets, and prepare those that are none yet for as long as the block lasts."""
-    used = list(extractors) if extractors is not None else [PrincipalComponents()]
-    names = [extractor.name for extractor in used]
-    if not used or len(set(names)) != len(names):
-        msg = f"The extractors are {names}; give at least one, with different names."
-        raise OptionError(msg)
-    with tempfile.TemporaryDirectory(prefix="likeness-") as work:
-        sets = open_sets(
-            real,
-            synthetic,
-            test,
-            channels=options.channels,
-            annotations=options.annotations,
-            patient_id=options.patient_id,
-            manifest=options.manifest,
-            max_skipped=options.max_skipped,
-            jobs=options.jobs,
-            work=Path(work),
-            progress=progress,
-        )
-        views = [(one, views_for(one, sets.channels, options.channel_mode)) for one in used]
-        yield Plan(sets, views, _rows(sets, options.seed))
-
-
-def _rows(sets: Sets, seed: int) -> dict[Compared, tuple[str, Integers]]:
-    """Return which images make each line: numbers of differing set sizes cannot be compared."""
-    rows: dict[Compared, tuple[str, Integers]] = {
-        "synthetic": ("synthetic", np.arange(len(sets.synthetic)))
-    }
-    if sets.test is not None:
-        size = min(len(sets.synthetic), len(sets.test))
-        rng = np.random.default_rng([seed, _CHOICE])
-        rows["test"] = ("test", _some(len(sets.test), size, rng))
-        if size < len(sets.synthetic):
-            rows["synthetic_matched"] = ("synthetic", _some(len(sets.synthetic), size, rng))
-    return rows
-
-
-def _some(count: int, size: int, rng: np.random.Generator) -> Integers:
-    return np.sort(rng.choice(count, size, replace=False)).astype(np.int64)
 
 
 def _evaluated(
@@ -249,7 +144,7 @@ def _evaluated(
             "seed": options.seed,
             "channel_mode": options.channel_mode,
         },
-        warnings=tuple(_warnings(plan, sizes, measurements)),
+        warnings=tuple(cautions(plan, sizes, measurements)),
         software=software_versions()
         | {name: package_version(name) for name in ("torch", "torchmetrics", "onnxruntime")},
     )
@@ -340,69 +235,3 @@ def _measurement(
         deviation=number.deviation,
         note=number.note,
     )
-
-
-def _warnings(
-    plan: Plan, sizes: list[tuple[str, int]], measurements: list[Measurement]
-) -> list[str]:
-    sets = plan.sets
-    said: list[str] = []
-    for name, width in sizes:
-        fewest = min(len(sets.real), *(len(rows) for _, rows in plan.rows.values()))
-        if fewest <= width:
-            said.append(
-                f"{fewest:,} images for {width:,} features ({name}): the covariance is singular "
-                "and the Fréchet distance too large, the more so the fewer the images. Compare it "
-                "with nothing but distances of equally many images; the kernel distance has no "
-                "such bias."
-            )
-    if sets.test is None:
-        said.append(
-            "No held-out images were given (--test): what a perfect generator would reach is not "
-            "known, and the numbers say little by themselves."
-        )
-    else:
-        if "synthetic_matched" in plan.rows:
-            said.append(
-                f"There are fewer held-out images than synthetic ones: compare the baseline with "
-                f"the line of {len(plan.rows['test'][1]):,} synthetic images."
-            )
-        known = {patient for patient in sets.real.patient_ids if patient is not None}
-        shared = known & set(sets.test.patient_ids)
-        if shared:
-            said.append(
-                f"{len(shared):,} patients are in the real and in the held-out images: the "
-                "baseline is too good."
-            )
-    for role, images in sets.items():
-        if role == "synthetic":
-            continue
-        if not images.has_patient_ids:
-            said.append(
-                f"The patients of the {role} images are not known: each image counts as one, and "
-                "intervals are too narrow if there are several of a patient."
-            )
-        elif images.num_patients < _FEW_PATIENTS:
-            said.append(
-                f"There are only {images.num_patients} patients in the {role} images: intervals "
-                "are too narrow."
-            )
-    notes = {one.note for one in measurements if one.note is not None}
-    return said + sorted(f"Note: {note}." for note in notes)
-
-
-def describe(plan: Plan, options: EvaluateOptions) -> dict[str, Any]:
-    """Return what will be computed, as JSON values."""
-    return {
-        "sets": plan.sets.about(),
-        "channels": list(plan.sets.channels),
-        "channels_left_out": list(plan.sets.left_out),
-        "features": [
-            {"name": extractor.name, "channels": in_words(views)}
-            for extractor, views in plan.extractors
-        ],
-        "compared": {name: len(rows) for name, (_, rows) in plan.rows.items()},
-        "bootstrap": options.bootstrap,
-        "k": options.k,
-        "seed": options.seed,
-    }
