@@ -1,8 +1,8 @@
 """Preparing images against decoding and resizing alone, what hashing costs, and a restart.
 
 As many files as the paper's collections have: radiographs (JPEG, as large as those of the chest
-X-ray collection, 5,856) and slices (small PNG files, 23,478); and the volumes of a part of
-BRATS20's patients (NIfTI, four sequences and an annotation). They are drawn, written once, and
+X-ray collection, 5,856), the volumes of 369 patients, as in BRATS20 (NIfTI, four sequences and an
+annotation), and slices (small PNG files, 23,478). They are drawn, written once, and
 then, in turns:
 
 - read alone: pictures are decoded with Pillow and resized, volumes are decoded with nibabel, scaled
@@ -16,7 +16,7 @@ then, in turns:
 Last a preparation in a process of its own is killed with SIGKILL at 90 % of its time and started
 again; both results must be the same, byte for byte.
 
-Run: python -m benchmarks.preparing --folder FOLDER [--radiographs 5856] [--volumes 120]
+Run: python -m benchmarks.preparing --folder FOLDER [--radiographs 5856] [--volumes 369]
 """
 
 from __future__ import annotations
@@ -320,7 +320,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="a new folder; removed again")
     parser.add_argument("--radiographs", type=int, default=5856)
-    parser.add_argument("--volumes", type=int, default=120, help="patients")
+    parser.add_argument("--volumes", type=int, default=369, help="patients")
     parser.add_argument("--slices", type=int, default=PAPER_SMALL)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
