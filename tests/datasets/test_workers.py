@@ -13,9 +13,10 @@ from tests.datasets.making import decode_raw, folder_of_pngs, raw, tree_bytes
 from likeness._progress import SilentProgress
 from likeness.datasets import PrepareOptions, SplitRule, describing, prepare_images, workers
 from likeness.datasets.describing import headers_of
+from likeness.datasets.processes import lent_processes, processes_started
 from likeness.datasets.units import Unit
 from likeness.datasets.walk import find_files
-from likeness.datasets.workers import decode_in_order, processes_started
+from likeness.datasets.workers import decode_in_order
 from likeness.errors import NoImagesError, UnreadableImageError
 from likeness.readers import Header, ReadOptions, describe
 
@@ -135,7 +136,7 @@ def test_headers_are_read_by_the_processes_too_in_order(tmp_path, monkeypatch):
         return real(chunk, options)
 
     with processes_started(2, __name__):
-        pool = workers.lent_processes()
+        pool = lent_processes()
         pool.submit(workers._ping).result()
         monkeypatch.setattr(pool, "submit", partial(_submit_the_real, pool.submit))
         monkeypatch.setattr(describing, "_describe_all", count)
@@ -145,7 +146,7 @@ def test_headers_are_read_by_the_processes_too_in_order(tmp_path, monkeypatch):
         here.clear()
         assert [_text(each) for each in headers_of(paths, options)] == expected
         assert here == paths
-        assert workers.lent_processes() is None
+        assert lent_processes() is None
     assert [_text(each) for each in headers_of(paths, options)] == expected
 
 
@@ -177,7 +178,7 @@ def test_a_process_that_dies_over_a_header_leaves_it_to_this_one(tmp_path):
     paths = [file.path for file in find_files(tmp_path / "source").files]
     expected = [describe(path) for path in paths]
     with processes_started(2, __name__):
-        pool = workers.lent_processes()
+        pool = lent_processes()
         pool.submit(_die)
         assert list(headers_of(paths, ReadOptions())) == expected
 

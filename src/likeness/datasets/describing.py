@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from likeness.datasets.workers import give_up_processes, lent_processes
+from likeness.datasets.processes import give_up_processes, lent_processes
 from likeness.errors import UnreadableImageError
 from likeness.readers import Header, ReadOptions, describe
 

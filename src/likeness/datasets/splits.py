@@ -20,9 +20,9 @@ from likeness.datasets.building import Prepared, build
 from likeness.datasets.layout import LEFT_OUT, LOCK, RECORD, SPLIT_RECORD
 from likeness.datasets.names import path_text
 from likeness.datasets.output_folder import check_out, refuse_foreign
+from likeness.datasets.processes import processes_started
 from likeness.datasets.scanning import remembered_headers
 from likeness.datasets.set_plan import SetPlan
-from likeness.datasets.workers import processes_started
 from likeness.errors import ManifestError, NoImagesError, OptionError, SplitOverlapError
 
 if TYPE_CHECKING:

@@ -3,27 +3,25 @@
 A process that dies (a decoder that crashes on a poisoned file, or the system short of memory)
 costs its unit, never the run: the units that were under way are tried again one at a time, and the
 one that kills its process again is left out as ``decoder_crashed``. Small units travel in chunks.
-
-A process takes some tenths of a second to load what it needs. `processes_started` lets it do so
-while the folder is still being looked through; the decoder, not known by then, comes with the
+The processes may have been started before the decoder was known, see `processes`: it comes with the
 chunks.
 """
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from importlib import import_module
 from multiprocessing.reduction import ForkingPickler
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from likeness.datasets.processes import (
+    give_up_processes,
+    keep_freed_memory,
+    lent_processes,
+    new_executor,
+)
 from likeness.datasets.units import UnitReport, UnitResult, leave_out, run_unit
 from likeness.errors import UnreadableImageError
 
@@ -42,42 +40,6 @@ _LIGHT_BYTES = 4096
 """A decoder of so many bytes goes with each chunk; one that holds a table is sent once to each
 process, as it starts."""
 
-_started: ContextVar[ProcessPoolExecutor | None] = ContextVar("_started", default=None)
-
-
-@contextmanager
-def processes_started(jobs: int, module: str) -> Iterator[None]:
-    """Start the processes for the calls of `decode_in_order` to come.
-
-    Parameters
-    ----------
-    jobs
-        Number of processes. With 1 there is nothing to start.
-    module
-        Where the decoder is likely to come from: they load it at once.
-    """
-    if jobs == 1:
-        yield
-        return
-    executor = _new_executor(jobs, _load, module)
-    token = _started.set(executor)
-    try:
-        executor.submit(_ping)  # the first task starts all of them
-        yield
-    finally:
-        _started.reset(token)
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def lent_processes() -> ProcessPoolExecutor | None:
-    """Return the processes that `processes_started` started, for other work of the meantime."""
-    return _started.get()
-
-
-def give_up_processes() -> None:
-    """Have nobody use them any more: one of them died."""
-    _started.set(None)
-
 
 def decode_in_order(
     decoder: Decoder, units: Sequence[Unit], *, jobs: int, first: int = 0
@@ -91,7 +53,7 @@ def decode_in_order(
     jobs
         Number of processes. With 1 everything happens in this one; so do streamed units always.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     pool = _Pool(decoder, jobs) if jobs > 1 else None
     if pool is None or not pool.works():
         for index in range(first, len(units)):
@@ -107,46 +69,10 @@ _decoders: list[Decoder] = []
 """In a process of the pool: its decoder, where that was sent once."""
 
 
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_THRESHOLD: Final = -3
-"""glibc's names for what `mallopt` sets."""
-_KEPT_BYTES: Final = 64 << 20
-
-
-def _load(module: str) -> None:
-    import_module(module)
-    _keep_freed_memory()
-
-
 def _take_decoder(decoder: Decoder | None) -> None:
     if decoder is not None:
         _decoders[:] = [decoder]
-    _keep_freed_memory()
-
-
-def _new_executor(
-    jobs: int, initializer: Callable[[Any], None], given: object
-) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=initializer,
-        initargs=(given,),
-    )
-
-
-def _keep_freed_memory() -> None:
-    """Have the next image use the memory of the last, where this is glibc.
-
-    Otherwise some megabytes go back to the system after every image and are asked for again, page
-    by page, which costs a sixth of the decoding. These are the values that glibc comes to by itself
-    in a process that has once freed an array of 32 MiB, so that this one may keep them.
-    """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            mallopt = ctypes.CDLL(None).mallopt
-            mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-            mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES // 2)
+    keep_freed_memory()
 
 
 def _ping(decoder: Decoder | None = None) -> bool:
@@ -185,7 +111,7 @@ class _Pool:
         light = len(ForkingPickler.dumps(decoder)) <= _LIGHT_BYTES
         self._sent = decoder if light else None
         """What goes with each chunk."""
-        self._borrowed = _started.get() if light else None
+        self._borrowed = lent_processes() if light else None
         self._executor = self._borrowed or self._start(jobs)
 
     def works(self) -> bool:
@@ -263,7 +189,7 @@ class _Pool:
                 executor.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, jobs: int) -> ProcessPoolExecutor:
-        return _new_executor(jobs, _take_decoder, None if self._sent else self._decoder)
+        return new_executor(jobs, _take_decoder, None if self._sent else self._decoder)
 
 
 def _crashed(unit: Unit, index: int) -> UnitResult:
