@@ -151,7 +151,7 @@ def stylegan3(
         augmentation); everything includes flips and quarter turns, which leak into the samples.
     """
     check(run)
-    from likeness.generators.stylegan3.augmentation import Adaptive
+    from likeness.generators.stylegan3.adaptive import Adaptive
     from likeness.generators.stylegan3.counting import count_parameters
     from likeness.generators.stylegan3.training import train_stylegan3
 

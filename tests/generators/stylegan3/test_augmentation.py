@@ -8,14 +8,10 @@ import pytest
 from tests.generators.stylegan3.golden import torch
 
 from likeness.errors import OptionError
-from likeness.generators.stylegan3 import augmentation
-from likeness.generators.stylegan3.augmentation import (
-    EVERYTHING,
-    MEDICAL,
-    Strength,
-    Transforms,
-    augment,
-)
+from likeness.generators.stylegan3 import resampling
+from likeness.generators.stylegan3.adaptive import Strength
+from likeness.generators.stylegan3.augmentation import augment
+from likeness.generators.stylegan3.transforms import EVERYTHING, MEDICAL, Transforms
 
 
 def source(seed=0):
@@ -78,8 +74,8 @@ def test_the_medical_set_makes_no_impossible_anatomy():
 def test_places_to_read():
     """A shift of what is read by 0.1 to the right moves contents as far to the left."""
     one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    matrix = augmentation._matrix(one, zero, zero, one, one / 5, zero)
-    moved = augmentation._resampled(bump(), matrix)
+    matrix = resampling.moving_matrix(one, zero, zero, one, one / 5, zero)
+    moved = resampling.resampled(bump(), matrix)
     assert centre_of(moved) == pytest.approx((0.2 - 0.1, -0.1), abs=0.002)
 
 
@@ -164,10 +160,10 @@ def test_brightness_contrast_and_inversion_as_defined():
 def test_resampling_without_movement_keeps_smooth_images():
     images = smooth()
     identity = torch.eye(3, dtype=torch.float64).expand(6, 3, 3)
-    out = augmentation._resampled(images, identity)
+    out = resampling.resampled(images, identity)
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
     torch.testing.assert_close(out[inner], images[inner], rtol=0, atol=5e-3)
-    flat = augmentation._resampled(torch.ones(6, 1, 8, 8, dtype=torch.float64), identity)
+    flat = resampling.resampled(torch.ones(6, 1, 8, 8, dtype=torch.float64), identity)
     torch.testing.assert_close(flat, torch.ones_like(flat), rtol=0, atol=0.02)
 
 
@@ -194,8 +190,8 @@ def test_sampling_agrees_with_torch_s_own_derivatives(mode):
     images = torch.randn(2, 3, 5, 5, dtype=torch.float64).requires_grad_()
     places = torch.rand(2, 4, 4, 2, dtype=torch.float64) * 3 - 1.5
     weights = torch.randn(2, 3, 4, 4, dtype=torch.float64)
-    ours = augmentation._Sampled.apply(images, places, mode)
-    theirs = augmentation._sample(images, places, mode)
+    ours = resampling.Sampled.apply(images, places, mode)
+    theirs = resampling.sample(images, places, mode)
     assert torch.equal(ours, theirs)
     (found,), (expected,) = (
         torch.autograd.grad((y * weights).sum(), images) for y in (ours, theirs)

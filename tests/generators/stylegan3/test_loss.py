@@ -8,7 +8,7 @@ import pytest
 from tests.generators.stylegan3.golden import torch
 
 from likeness.errors import OptionError
-from likeness.generators.stylegan3.augmentation import EVERYTHING, augment
+from likeness.generators.stylegan3.augmentation import augment
 from likeness.generators.stylegan3.discriminator import Discriminator
 from likeness.generators.stylegan3.loss import (
     adam_settings,
@@ -21,6 +21,7 @@ from likeness.generators.stylegan3.loss import (
     update_mean,
 )
 from likeness.generators.stylegan3.plan import NetworkSettings
+from likeness.generators.stylegan3.transforms import EVERYTHING
 
 SMALL = NetworkSettings(16, 2, channel_base=64, channel_max=6, layers=5)
 

@@ -19,7 +19,8 @@ from likeness.errors import ImageMismatchError, InputError, OptionError
 from likeness.generators.checkpoints import load_checkpoint
 from likeness.generators.stylegan3 import training as module
 from likeness.generators.stylegan3 import training_state
-from likeness.generators.stylegan3.augmentation import Adaptive, augment
+from likeness.generators.stylegan3.adaptive import Adaptive
+from likeness.generators.stylegan3.augmentation import augment
 from likeness.generators.stylegan3.discriminator import Discriminator, with_differences
 from likeness.generators.stylegan3.generator import Generator
 from likeness.generators.stylegan3.plan import NetworkSettings

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from likeness.generators.stylegan3.augmentation import Adaptive, augment
+from likeness.generators.stylegan3.adaptive import Adaptive
+from likeness.generators.stylegan3.augmentation import augment
 from likeness.generators.training.data_order import noise_seed
 
 

@@ -28,7 +28,7 @@ from likeness._files import folder_lock
 from likeness._progress import SILENT, Progress
 from likeness.datasets import ImageSet
 from likeness.errors import OptionError
-from likeness.generators.stylegan3.augmentation import Adaptive
+from likeness.generators.stylegan3.adaptive import Adaptive
 from likeness.generators.stylegan3.loss import (
     default_half_life,
     discriminator_loss,

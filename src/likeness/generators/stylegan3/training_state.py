@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from likeness.generators.checkpoints import load_checkpoint
-from likeness.generators.stylegan3.augmentation import Adaptive, Strength
+from likeness.generators.stylegan3.adaptive import Adaptive, Strength
 from likeness.generators.stylegan3.discriminator import Discriminator
 from likeness.generators.stylegan3.generator import Generator
 from likeness.generators.stylegan3.loss import adam_settings
