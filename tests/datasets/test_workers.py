@@ -11,7 +11,14 @@ import pytest
 from tests.datasets.making import decode_raw, folder_of_pngs, raw, tree_bytes
 
 from likeness._progress import SilentProgress
-from likeness.datasets import PrepareOptions, SplitRule, describing, prepare_images, workers
+from likeness.datasets import (
+    PrepareOptions,
+    SplitRule,
+    describing,
+    prepare_images,
+    processes,
+    workers,
+)
 from likeness.datasets.describing import headers_of
 from likeness.datasets.processes import lent_processes, processes_started
 from likeness.datasets.units import Unit
@@ -86,7 +93,7 @@ def test_processes_started_early_that_break_are_replaced(units, tmp_path):
 
 def test_without_processes_everything_happens_here(units, monkeypatch):
     """As in an interactive session, where a process that is started cannot load the program."""
-    monkeypatch.setattr(workers, "_load", die)
+    monkeypatch.setattr(processes, "_load", die)
     monkeypatch.setattr(workers, "_take_decoder", die)
     with processes_started(2, __name__):
         assert pids(decode_in_order(decode_with_pid, units[:3], jobs=2)) == {(str(os.getpid()),)}
@@ -117,7 +124,8 @@ def test_no_process_is_left_where_there_is_nothing_to_decode(tmp_path):
 def test_a_finished_set_starts_no_process(tmp_path, monkeypatch):
     source = folder_of_pngs(tmp_path / "source", 4)
     prepare_images(source, tmp_path / "out")
-    monkeypatch.setattr(workers, "_new_executor", lambda *given: 1 / 0)
+    for module in (processes, workers):
+        monkeypatch.setattr(module, "new_executor", lambda *given: 1 / 0)
     prepare_images(source, tmp_path / "out", options=PrepareOptions(jobs=2))
 
 
