@@ -16,14 +16,14 @@ from benchmarks.phantom_images import BLUR, QUERY_PATIENTS, Collection
 from likeness.datasets import ImageSet
 from likeness.search import SearchOptions, plan_search, search
 from likeness.search._block import BlockState, Job
-from likeness.search._filtered import coarse_rows
+from likeness.search._filtered import coarse_level
 from likeness.search.filter.queries import Queries
 from likeness.search.filter.run import FilteredBlock
 
 STEPS = (
-    "skipped after 1,536 coefficients per channel",
-    "skipped after 3,584",
-    "skipped after 7,680",
+    "skipped after 768 coefficients per channel",
+    "skipped after 2,816",
+    "skipped after 6,912",
     "pixels compared, at least of one channel",
     "among the 20 best of this query",
 )
@@ -38,9 +38,9 @@ def steps_of(queries, references):
     step = np.zeros((len(queries), len(references)), dtype=np.int8)
     with ThreadPoolExecutor(plan.threads) as pool, ThreadPoolExecutor(1) as reader:
         job = Job(queries, references, None, options, plan, None, pool, reader)
-        rows = coarse_rows(references, work=None, progress=_Silent())
-        block = FilteredBlock(BlockState(0, len(queries), job), job, rows)
-        asked = Queries(queries.read(0, len(queries)), block._chunks, pool)
+        level = coarse_level(references, work=None, progress=_Silent())
+        block = FilteredBlock(BlockState(0, len(queries), job), job, level)
+        asked = Queries(queries.read(0, len(queries)), block._chunks, block._layout, pool)
         ready, floors = asked.turned("identity"), floors_of(found)[asked.order]
         tables = np.empty((2, *step.shape), dtype=np.float32)
         block._estimate(ready, *tables)

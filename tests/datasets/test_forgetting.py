@@ -152,6 +152,40 @@ def test_what_was_learned_from_all_images_goes_with_any_of_them(folder):
     assert verify(folder).ok
 
 
+def test_what_tells_nothing_about_anybody_outlasts_a_removal(folder):
+    learned = []
+
+    def learn(rows):
+        learned.append(len(rows))
+        return {"size": np.array(rows.row_shape)}
+
+    def rows_of(images):
+        shared = SharedArrays(learn, personal=False)
+        made = []
+
+        def make(pixels):
+            made.append(len(pixels))
+            return {"sum": pixels.sum(axis=(1, 2, 3)) + shared.arrays["size"].sum()}
+
+        return derived_rows(images, "sized", {}, make, shared=shared)["sum"], made
+
+    rows_of(ImageSet.open(folder))
+    [settled] = (folder / "derived").glob("sized-*/settled.npz")
+    before = settled.read_bytes()
+    forget(folder, ["Pat0"])
+    assert settled.read_bytes() == before
+    images = ImageSet.open(folder)
+    found, made = rows_of(images)
+    assert 1 < sum(made) < len(images)
+    pixels = images.read(0, len(images))
+    expected = pixels.sum(axis=(1, 2, 3)) + sum(images.image_shape)
+    assert np.array_equal(found.read(0, len(images)), expected)
+    assert len(learned) == 1
+    assert verify(folder).ok
+    settled.write_bytes(before[:-1] + b"?")
+    assert "settled.npz' was changed" in verify(folder).problems[0]
+
+
 def test_a_shard_of_which_nothing_is_left_keeps_its_place(tmp_path):
     for number in range(10):
         who = "PA" if number < 6 else "PB"

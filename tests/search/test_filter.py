@@ -8,13 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.fft import dctn
 
+from likeness._progress import SILENT
+from likeness.datasets._rows import RowsInMemory
 from likeness.errors import OptionError
 from likeness.search import SearchOptions, plan_search, search
 from likeness.search._block import BlockState, Job
+from likeness.search._filtered import coarse_level
 from likeness.search.filter import _byte_products, estimates, guessing, kernels, run
+from likeness.search.filter import queries as queries_module
+from likeness.search.filter import window as window_module
 from likeness.search.filter.bounds import terms_of
-from likeness.search.filter.coarse import coarse_of, from_halves, layout_of, make_rows
+from likeness.search.filter.coarse import CoarseLevel, coarse_of, from_halves, layout_of, make_rows
 from likeness.search.filter.queries import Queries
+from likeness.search.filter.window import window_of, windows
 from likeness.similarity import correlation, correlation_mean, correlation_per_channel
 from likeness.similarity.transforms import apply_transform
 from likeness.types import TRANSFORMS
@@ -157,10 +163,17 @@ def test_without_wide_instructions(monkeypatch):
     order = np.lexsort((left, right, left // 3))
     out = np.zeros((len(left), 2), dtype=np.int64)
     compiled.pair_products(
-        references, queries, np.array([0, 500, 1000]), np.array([0, 1]),
+        references, queries, np.array([[0, 1, 500, 0], [500, 1, 500, 0]]), np.array([0, 1]),
         left[order], right[order], 3, out,
     )  # fmt: skip
+    lines = np.zeros((len(left), 1), dtype=np.int64)
+    compiled.pair_products(
+        references, queries[:1], np.array([[7, 12, 31, 80]]), np.array([0]),
+        left[order], right[order], 3, lines,
+    )  # fmt: skip
     for p, (m, w) in enumerate(zip(left[order], right[order], strict=True)):
+        a = [int(references[m, 7 + 80 * i + j]) for i in range(12) for j in range(31)]
+        assert lines[p, 0] == sum(x * y for x, y in zip(a, queries[0, w].tolist(), strict=False))
         for k in (0, 1):
             a = references[m, 500 * k : 500 * (k + 1)].tolist()
             b = queries[k, w].tolist()
@@ -205,17 +218,37 @@ def test_resuming(tmp_path):
     assert again.num_compared == 0
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (12, 20), (64, 64), (128, 96)])
-def test_coefficients_are_those_of_the_cosine_transform(shape):
+WINDOWS = [
+    ((8, 8), (8, 8)),
+    ((12, 20), (8, 12)),
+    ((64, 64), (64, 64)),
+    ((64, 64), (40, 40)),
+    ((128, 96), (128, 96)),
+    ((128, 96), (96, 72)),
+]
+
+
+@pytest.mark.parametrize(("shape", "window"), WINDOWS)
+def test_coefficients_are_those_of_the_cosine_transform(shape, window):
     """The coarse level against SciPy, and its norms against sums over what is left."""
     rng = np.random.default_rng(1)
     image = some_images(rng, 1, (1, *shape), "uint8")
-    coarse, layout = coarse_of(image), layout_of(*shape)
+    coarse, layout = coarse_of(image, window), layout_of(*shape, window)
     values = image[0, 0].astype(np.float64)
     unit = (values - values.mean()) / np.linalg.norm(values - values.mean())
-    rows, columns = shape[0] // 2, shape[1] // 2
-    plane = dctn(unit.reshape(rows, 2, columns, 2).sum(axis=(1, 3)) / 2, norm="ortho")
+    inside = np.zeros(shape, dtype=bool)
+    edges = [(whole - part) // 2 for whole, part in zip(shape, window, strict=True)]
+    middle = tuple(slice(e, e + part) for e, part in zip(edges, window, strict=True))
+    inside[middle] = True
+    rows, columns = window[0] // 2, window[1] // 2
+    sums = unit[middle].reshape(rows, 2, columns, 2).sum(axis=(1, 3))
+    plane = dctn(sums / 2, norm="ortho")
+    if shape != window:
+        step = np.where(inside, 1 / inside.sum(), -1 / (~inside).sum())
+        plane[0, 0] = (unit * step).sum() / np.linalg.norm(step)
     blocks = np.stack([[plane[a::2, b::2] for b in (0, 1)] for a in (0, 1)]).ravel()
+    assert (0 in layout.low) == (shape != window)
+    assert coarse.numbers[0, 0, -1] == (values[~inside] > 0).any()
     kept = np.zeros_like(blocks)
     low = blocks[layout.low]
     found = from_halves(coarse.low)[0, 0, : len(low)]
@@ -229,8 +262,8 @@ def test_coefficients_are_those_of_the_cosine_transform(shape):
     for k, (band, places) in enumerate(zip(coarse.bands, layout.bands, strict=True)):
         rest, error, step = coarse.numbers[0, 0, 2 + 3 * k : 5 + 3 * k]
         here = blocks[places]
-        inside = terms.bands[k][0, 0]
-        assert here @ here <= inside**2 <= here @ here + 1e-5
+        norm = terms.bands[k][0, 0]
+        assert here @ here <= norm**2 <= here @ here + 1e-5
         steps = band[0, 0, : len(here)].astype(float) - 128
         assert error >= np.linalg.norm(steps * step - here)
         assert np.abs(steps * step - here).max(initial=0) <= 0.51 * step + 1e-9
@@ -238,20 +271,84 @@ def test_coefficients_are_those_of_the_cosine_transform(shape):
         left -= here @ here
         assert rest**2 >= left
         assert rest**2 <= max(left, 0) + 1e-5
+    assert coarse.left[0, 0] == rest
 
 
+@pytest.mark.parametrize("window", [(32, 32), (24, 24)])
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_turned_coefficients_are_those_of_turned_images(name):
+def test_turned_coefficients_are_those_of_turned_images(name, window):
     """Signs and exchanges instead of another transform."""
     rng = np.random.default_rng(2)
     images = some_images(rng, 3, (2, 32, 32), "uint8")
-    layout = layout_of(32, 32)
-    turned = coarse_of(images).turned(name, layout)
-    anew = coarse_of(np.ascontiguousarray(apply_transform(images, name)))
+    turned = coarse_of(images, window).turned(name, layout_of(32, 32, window))
+    anew = coarse_of(np.ascontiguousarray(apply_transform(images, name)), window)
     assert np.abs(from_halves(turned.low) - from_halves(anew.low)).max() < 2e-3
     for a, b in zip(turned.bands, anew.bands, strict=True):
         assert np.abs(a.astype(int) - b).max() <= 1
     assert np.allclose(turned.numbers, anew.numbers, rtol=1e-5)
+
+
+def discs(rng, count, shape, radius):
+    """Noisy discs in the middle of black images."""
+    channels, height, width = shape
+    i, j = np.indices((height, width))
+    disc = (i - height / 2 + 0.5) ** 2 + (j - width / 2 + 0.5) ** 2 <= radius**2
+    smooth = 90 + 60 * np.sin(i / 5 + 4 * rng.random((count, channels, 1, 1)))
+    return ((smooth + rng.integers(0, 30, (count, *shape))) * disc).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("shape", "radius"), [((2, 64, 64), 15), ((1, 64, 96), 20)])
+def test_the_window_holds_what_varies(shape, radius):
+    """No more than that, and the whole image where that varies or nothing does."""
+    rng = np.random.default_rng(0)
+    rows = RowsInMemory(discs(rng, 100, shape, radius))
+    window = window_of(rows)
+    assert all(2 * radius <= side < 2 * radius + 16 for side in window[:1])
+    assert window in windows(*shape[1:])
+    assert all(side % 4 == 0 for side in window)
+    noise = rng.integers(0, 256, (9, *shape), dtype=np.uint8)
+    for images in (noise, np.full((3, *shape), 7, dtype=np.uint8)):
+        assert window_of(RowsInMemory(images)) == shape[1:]
+
+
+def test_windows_can_be_turned():
+    """Square in a square image; in the middle, where sums of 2 x 2 pixels have their borders."""
+    for size in ((4, 4), (8, 12), (64, 64), (100, 36), (256, 256)):
+        found = windows(*size)
+        assert found[-1] == size
+        assert len(set(found)) == len(found) <= 16
+        for window in found:
+            assert all(0 < a <= b for a, b in zip(window, size, strict=True))
+            assert all((b - a) % 4 == 0 == a % 4 for a, b in zip(window, size, strict=True))
+            assert size[0] != size[1] or window[0] == window[1]
+
+
+@pytest.mark.parametrize("window", [(8, 8), (24, 24), (32, 32)])
+@pytest.mark.parametrize("chunk", [64, 4096])
+def test_any_window_is_right(monkeypatch, chunk, window):
+    """Images that are black around it, images that are not, and pairs that differ only there."""
+    monkeypatch.setattr(queries_module, "CHUNK", chunk)
+    monkeypatch.setattr(window_module, "window_of", lambda rows: window)
+    rng = np.random.default_rng(3)
+    images = discs(rng, 90, (2, 48, 48), 12)
+    references, queries = images[:80], images[80:]
+    references[40] = queries[2]
+    references[41:44] = queries[3]
+    references[42, 0, 2, 5] = 255
+    references[43, :, 20, 1] = 90
+    queries[4, 1, 40:, :] = 30
+    references[50] = queries[4]
+    references[51] = apply_transform(queries[4], "rot90")
+    source = Source(references, rng.integers(0, 20, 80))
+    source.patient_codes[:20] = np.arange(20)
+    around = references[:, :, np.abs(np.arange(48) - 23.5) > window[0] / 2].any(axis=(2, 3))
+    level = coarse_level(source, work=None, progress=SILENT)
+    assert level.window == window
+    found = level.rows["numbers"].read(0, 80)[:, :, -1]
+    assert found[[42, 50], [0, 1]].all()
+    assert (found >= around).all()
+    assert found.all() == (window == (8, 8))
+    both(Source(queries), source)
 
 
 KINDS = ("noise", "smooth", "checks", "point", "half", "near", "levels", "edge")
@@ -291,8 +388,9 @@ def awkward(kind, rng, shape):
     st.lists(st.sampled_from(KINDS), min_size=2, max_size=5),
     st.integers(0, 2**32 - 1),
     st.sampled_from([(1, 8, 8), (2, 16, 12), (3, 32, 32), (1, 64, 64)]),
+    st.sampled_from([1.0, 0.75, 0.5]),
 )
-def test_a_floor_at_the_exact_correlation_never_loses_the_pair(kinds, seed, shape):
+def test_a_floor_at_the_exact_correlation_never_loses_the_pair(kinds, seed, shape, part):
     """The rounding of every step is inside the bound: a pair survives a floor at its own value."""
     rng = np.random.default_rng(seed)
     images = np.stack([awkward(kind, rng, shape) for kind in kinds]).astype(np.uint8)
@@ -300,7 +398,8 @@ def test_a_floor_at_the_exact_correlation_never_loses_the_pair(kinds, seed, shap
     images = images[[any(c.min() < c.max() for c in image) for image in images]]
     if len(images) < 2:
         return
-    block, queries, order = prepared(images, shape)
+    window = tuple(int(side * part) // 4 * 4 for side in shape[1:])
+    block, queries, order = prepared(images, shape, window)
     asked = images[order]
     table = np.empty((2, len(images), len(images)), dtype=np.float32)
     block._estimate(queries, *table)
@@ -325,7 +424,7 @@ def test_a_floor_at_the_exact_correlation_never_loses_the_pair(kinds, seed, shap
                 assert all(r is None or bound >= r for r, bound in zip(exact, row, strict=True))
 
 
-def prepared(images, shape):
+def prepared(images, shape, window):
     """A block whose queries are the references."""
 
     class Now:
@@ -354,7 +453,7 @@ def prepared(images, shape):
     plan = plan_search(source, source, options=options, threads=1, method="filter")
     job = Job(source, source, None, options, plan, None, Pool(), Pool())
     state = BlockState(0, len(images), job)
-    rows = {name: InMemory(values) for name, values in make_rows(images).items()}
-    block = run.FilteredBlock(state, job, rows)
-    ready = Queries(images, block._chunks, Pool())
+    rows = {name: InMemory(values) for name, values in make_rows(images, window).items()}
+    block = run.FilteredBlock(state, job, CoarseLevel(window, rows))
+    ready = Queries(images, block._chunks, block._layout, Pool())
     return block, ready.turned("identity"), ready.order

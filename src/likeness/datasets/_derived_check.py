@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from likeness._files import sha256_of_file
 from likeness._sealed_arrays import read_arrays
-from likeness.datasets._derived_files import FORMAT_NAME, SHARED
+from likeness.datasets._derived_files import FORMAT_NAME, SETTLED, SHARED
 from likeness.datasets.layout import sealed
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _RECORD_NAME: Final = re.compile(r"\d{5,}\.json")
 _DATA_NAME: Final = re.compile(
-    r"[a-z0-9_-]+-\d{5,}\.npy(\.partial)?|(\d{5,}\.json|shared\.npz)\.partial"
+    r"[a-z0-9_-]+-\d{5,}\.npy(\.partial)?|(\d{5,}\.json|(shared|settled)\.npz)\.partial"
 )
 
 
@@ -74,7 +74,7 @@ def check_derived(folder: Path, names: set[str], shards: dict[str, str]) -> Iter
             else:
                 yield Checked(beside.stat().st_size, is_file=True)
     for name in sorted(left):
-        if name.endswith(f"/{SHARED}"):
+        if name.rpartition("/")[2] in (SHARED, SETTLED):
             shared = folder.parent / name
             if read_arrays(shared) is None:
                 yield Checked(

@@ -4,7 +4,7 @@
 
     derived/coarse-1f0c93aa/levels-00000.npy   the field "levels" of the images of shard 0
     derived/coarse-1f0c93aa/00000.json         written last: what the files of shard 0 were made of
-    derived/coarse-1f0c93aa/shared.npz         what all rows depend on, see `_shared_arrays`
+    derived/coarse-1f0c93aa/settled.npz        what all rows depend on, see `_shared_arrays`
 
 The JSON file names the SHA-256 of the shard, the settings, and size and SHA-256 of the files beside
 it. Rows are used only where all of that fits, so a shard that was rewritten, files of other
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 FORMAT_NAME: Final = "likeness derived rows"
 FORMAT_VERSION: Final = 1
 SHARED: Final = "shared.npz"
+SETTLED: Final = "settled.npz"
+"""Arrays shared by all rows that tell nothing about any image, so that they outlast it."""
 
 
 @dataclass(frozen=True)

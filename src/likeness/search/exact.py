@@ -14,7 +14,7 @@ from likeness.errors import OptionError
 from likeness.search._assemble import Assembly
 from likeness.search._block import BlockState, Job, run_block
 from likeness.search._checkpoint import Checkpoint
-from likeness.search._filtered import coarse_rows, run_filtered
+from likeness.search._filtered import coarse_level, run_filtered
 from likeness.search._levels import build_level
 from likeness.search._threads import single_blas_thread
 from likeness.search.engines import EngineChoice, choose_engine
@@ -113,10 +113,10 @@ def search(
         ThreadPoolExecutor(plan.threads, thread_name_prefix="likeness-search") as pool,
         ThreadPoolExecutor(1, thread_name_prefix="likeness-read") as reader,
     ):
-        rows = None
+        coarse = None
         if plan.method == "filter":
-            rows = coarse_rows(references, work=checkpoint, progress=progress)
-        if plan.method == "filter" and rows is None:  # no compiled loops on this machine
+            coarse = coarse_level(references, work=checkpoint, progress=progress)
+        if plan.method == "filter" and coarse is None:  # no compiled loops on this machine
             plan = plan_search(
                 queries,
                 references,
@@ -136,8 +136,8 @@ def search(
         del done
         with progress.task("search", remaining * len(references), unit="pairs") as task:
             for state in _blocks(gaps, store.partial(), job):
-                if rows is not None and not state.position:
-                    compared += run_filtered(state, job, rows, task)
+                if coarse is not None and not state.position:
+                    compared += run_filtered(state, job, coarse, task)
                 else:
                     _run(state, job, store, task)
                     compared += (state.stop - state.start) * len(references)

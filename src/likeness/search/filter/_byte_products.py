@@ -255,20 +255,20 @@ def _jobs(left, right, tile, rows, first_pair, second_pair, jobs):
 
 
 @numba.njit(nogil=True, cache=True)
-def pair_products(references, queries, edges, group, left, right, tile, out):
+def pair_products(references, queries, chunks, group, left, right, tile, out):
     """Add up products of bytes for chosen pairs.
 
-    references (m, P) unsigned, contiguous, and queries (chunks, w, S) signed; `edges` (chunks + 1,)
-    where the chunks of a reference begin; `group` (chunks,) which sum a chunk belongs to; pair p is
-    reference left[p] and query right[p]; out (pairs, groups) int64. Pairs must come by tiles of
-    `tile` references, then by query, then by reference.
+    references (m, P) unsigned, contiguous, and queries (n, w, S) signed; `chunks` (n, 4) where the
+    chunks of a reference lie: first byte, number of lines, bytes of a line, and from one line to
+    the next; those of a query lie packed, with zeros behind. `group` (n,) which sum a chunk belongs
+    to; pair p is reference left[p] and query right[p]; out (pairs, groups) int64. Pairs must come
+    by tiles of `tile` references, then by query, then by reference.
 
     Chunks come outermost, so that those of the queries stay in the cache. Those of a tile's
     references are first copied side by side: a whole image apart they would crowd each other out of
     the few places that a cache has for such addresses. A chunk is at most 65,536 bytes: its sum
     stays below 2**31.
     """
-    chunks = len(edges) - 1
     width, stride, row_bytes = queries.shape[1], queries.shape[2], references.shape[1]
     flat = queries.reshape(-1)
     pairs = len(left)
@@ -285,8 +285,10 @@ def pair_products(references, queries, edges, group, left, right, tile, out):
     for job in range(count):
         for e in range(jobs[job, 0], jobs[job, 1]):
             starts[e] = (rows[e] - jobs[job, 4]) * stride
-    for k in range(chunks):
-        size = edges[k + 1] - edges[k]
+    for k in range(len(chunks)):
+        place, lines, line, step = chunks[k]
+        size = lines * line
+        padded = min((size + _BLOCK - 1) // _BLOCK * _BLOCK, stride)
         here = -1
         for job in range(count):
             if jobs[job, 4] != here:
@@ -295,12 +297,16 @@ def pair_products(references, queries, edges, group, left, right, tile, out):
             for e in range(jobs[job, 0], jobs[job, 1]):
                 if copied[rows[e] - here] != token:
                     copied[rows[e] - here] = token
-                    _copy(near, starts[e], references, rows[e] * row_bytes + edges[k], size)
+                    source = rows[e] * row_bytes + place
+                    for i in range(lines):
+                        _copy(near, starts[e] + i * line, references, source + i * step, line)
+                    for i in range(starts[e] + size, starts[e] + padded):
+                        near[i] = 0
             other = -1
             if jobs[job, 3] >= 0:
                 other = (k * width + jobs[job, 3]) * stride
             _products(
-                near, starts, flat, (k * width + jobs[job, 2]) * stride, other, size, sums,
+                near, starts, flat, (k * width + jobs[job, 2]) * stride, other, padded, sums,
                 other_sums, group[k], jobs[job, 0], jobs[job, 1],
             )  # fmt: skip
     for e in range(entries):
@@ -321,7 +327,7 @@ def self_test(rng: np.random.Generator) -> bool:
             right, left = (x.ravel() for x in np.indices((w, m)))
             out = np.zeros((m * w, 1), dtype=np.int64)
             pair_products(
-                references, queries, np.array([0, size]), np.zeros(1, np.int64),
+                references, queries, np.array([[0, 1, size, 0]]), np.zeros(1, np.int64),
                 left.astype(np.int64), right.astype(np.int64), m, out,
             )  # fmt: skip
             expected = queries[0].astype(np.int64) @ references.astype(np.int64).T

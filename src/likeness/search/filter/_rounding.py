@@ -11,13 +11,16 @@ _UP = 1 + 1e-6
 
 @numba.njit(nogil=True, cache=True)
 def fold(images, out, moments):  # type: ignore[no-untyped-def]
-    """Sum 2 x 2 pixels of images (n, H, W), then add and subtract mirrored halves.
+    """Sum 2 x 2 pixels of images (n, H, W), then add and subtract mirrored halves of a window.
 
-    out (n, 2, 2, H / 4, W / 4): the rows' halves added or subtracted, then the columns'. moments
-    (n, 2): sums of pixels and of their squares.
+    out (n, 2, 2, h / 4, w / 4): the rows' halves added or subtracted, then the columns', of the
+    h x w pixels in the middle. moments (n, 3): sums of all pixels and of their squares, and the sum
+    of the pixels outside.
     """
     count, height, width = images.shape
     rows, columns = height // 2, width // 2
+    half, half_columns = out.shape[3], out.shape[4]
+    top, first = rows // 2 - half, columns // 2 - half_columns
     small = np.empty((rows, columns), dtype=np.int32)
     for n in range(count):
         total, squares = np.int64(0), np.int64(0)
@@ -33,15 +36,18 @@ def fold(images, out, moments):  # type: ignore[no-untyped-def]
                 line_squares += a * a + b * b + c * c + d * d
             total += line
             squares += line_squares
-        moments[n, 0], moments[n, 1] = total, squares
-        for i in range(rows // 2):
-            for j in range(columns // 2):
-                a, b = small[i, j], small[i, columns - 1 - j]
-                c, d = small[rows - 1 - i, j], small[rows - 1 - i, columns - 1 - j]
+        inside = np.int64(0)
+        for i in range(half):
+            for j in range(half_columns):
+                a, b = small[top + i, first + j], small[top + i, columns - 1 - first - j]
+                c = small[rows - 1 - top - i, first + j]
+                d = small[rows - 1 - top - i, columns - 1 - first - j]
+                inside += a + b + c + d
                 out[n, 0, 0, i, j] = a + b + c + d
                 out[n, 0, 1, i, j] = a - b + c - d
                 out[n, 1, 0, i, j] = a + b - c - d
                 out[n, 1, 1, i, j] = a - b - c + d
+        moments[n, 0], moments[n, 1], moments[n, 2] = total, squares, total - inside
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,9 +1,10 @@
 """The coarse level: what the filter keeps of an image, and how far it can be off.
 
-Each channel is centred and divided by its norm, u. Sums of 2 x 2 pixels are written in the cosine
-basis (two-dimensional, orthonormal), lowest frequencies first: `low`, rounded to bfloat16, then the
-bands `fine_1` and `fine_2`, each in whole steps of its own. What remains is kept as its norm alone.
-For two images
+Each channel is centred and divided by its norm, u. Sums of 2 x 2 pixels of a window in the middle
+(see `window`) are written in the cosine basis (two-dimensional, orthonormal), lowest frequencies
+first: `low`, rounded to bfloat16, then the bands `fine_1` and `fine_2`, each in whole steps of its
+own. In the place of the frequency 0 stands the one pattern that is level inside the window, level
+outside and has no mean. What remains is kept as its norm alone. For two images
 
     <u, u'> = <low, low'> + <fine_1, fine_1'> + <fine_2, fine_2'> + <rest, rest'>
 
@@ -30,14 +31,14 @@ from likeness.similarity.transforms import transform_steps
 from likeness.types import Flags, Floats, Images, Integers, Transform
 
 if TYPE_CHECKING:
-    pass
+    from likeness.datasets.derived import Rows
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which frequencies are kept of images of one size.
+    """Which frequencies of their window are kept of images of one size.
 
     Frequencies of equal parity lie together, so that a transform of half the length gives them: a
     plane of coefficients is (2, 2, rows, columns), with odd rows, odd columns, and half the
@@ -46,6 +47,8 @@ class Layout:
 
     height: int
     width: int
+    window: tuple[int, int]
+    """Rows and columns of the pixels in the middle that are transformed."""
     low: Integers
     """(K,) positions in the flat plane."""
     bands: tuple[Integers, ...]
@@ -54,7 +57,18 @@ class Layout:
     @property
     def half(self) -> tuple[int, int]:
         """Rows and columns of a plane, for each parity."""
-        return self.height // 4, self.width // 4
+        return self.window[0] // 4, self.window[1] // 4
+
+    @property
+    def level(self) -> float:
+        """What turns the cosine of frequency 0 into the pattern that is level outside too.
+
+        With A pixels inside and B outside it is sqrt(1 / A + 1 / B) times their sum, the cosine
+        sqrt(1 / A) times; 0 where nothing lies outside, for then it is the mean.
+        """
+        inside = self.window[0] * self.window[1]
+        outside = self.height * self.width - inside
+        return float(np.sqrt(1 + inside / outside)) if outside else 0.0
 
     def parities(self, places: Integers) -> tuple[Flags, Flags]:
         """Return which frequencies are odd from top to bottom, and from left to right."""
@@ -73,19 +87,21 @@ class Layout:
 
 
 @lru_cache(maxsize=32)
-def layout_of(height: int, width: int) -> Layout:
+def layout_of(height: int, width: int, window: tuple[int, int]) -> Layout:
     """Choose the lowest frequencies, in cycles per pixel, for images of a size.
 
-    Both sides must be multiples of 4.
+    All sides must be multiples of 4.
     """
-    rows, columns = height // 4, width // 4
+    rows, columns = window[0] // 4, window[1] // 4
     odd_row, odd_column, i, j = np.meshgrid(*map(np.arange, (2, 2, rows, columns)), indexing="ij")
-    radius = ((2 * i + odd_row) / height) ** 2 + ((2 * j + odd_column) / width) ** 2
-    order = np.argsort(radius.ravel(), kind="stable")[1:]  # the first is the mean
+    radius = ((2 * i + odd_row) / window[0]) ** 2 + ((2 * j + odd_column) / window[1]) ** 2
+    order = np.argsort(radius.ravel(), kind="stable")
+    if window == (height, width):
+        order = order[1:]  # the first is the mean
     ordered = radius.ravel()[order]
     edges = [0, *(_whole_shells(ordered, int(most)) for most in np.cumsum([LOW, *BANDS]))]
     pieces = [order[a:b] for a, b in pairwise(edges)]
-    return Layout(height, width, pieces[0], tuple(pieces[1:]))
+    return Layout(height, width, window, pieces[0], tuple(pieces[1:]))
 
 
 def _whole_shells(radius: Floats, most: int) -> int:
@@ -122,8 +138,9 @@ class Coarse:
     fine_2: NDArray[np.uint8]
     """(n, C, K_2)."""
     numbers: NDArray[np.float32]
-    """(n, C, 8): norm of what `low` leaves, norm of its rounding, and for each band the norm of
-    what is left after it, of its rounding, and its step. Norms are upper bounds."""
+    """(n, C, 9): norm of what `low` leaves, norm of its rounding, and for each band the norm of
+    what is left after it, of its rounding, and its step; last 1 where a pixel outside the window is
+    not 0. Norms are upper bounds."""
     moments: Integers
     """(n, C, 2) sums of pixels and of their squares, exact."""
 
@@ -134,6 +151,11 @@ class Coarse:
     def bands(self) -> tuple[NDArray[np.uint8], ...]:
         """The bands in order."""
         return self.fine_1, self.fine_2
+
+    @property
+    def left(self) -> NDArray[np.float32]:
+        """(n, C) norms of what is left after the last band."""
+        return self.numbers[..., -4]
 
     def turned(self, transform: Transform, layout: Layout) -> Coarse:
         """Return the coarse level of the images flipped or turned.
@@ -158,24 +180,38 @@ class Coarse:
         return Coarse(low, first, second, self.numbers, self.moments)
 
 
-def coarse_of(images: Images) -> Coarse:
+@dataclass(frozen=True)
+class CoarseLevel:
+    """The coarse level of a set."""
+
+    window: tuple[int, int]
+    rows: dict[str, Rows]
+    """The fields of `Coarse`."""
+
+
+def coarse_of(images: Images, window: tuple[int, int]) -> Coarse:
     """Compute the coarse level of 8-bit images (n, C, H, W), sides multiples of 4."""
     count, channels, height, width = images.shape
-    layout = layout_of(height, width)
+    layout = layout_of(height, width, window)
     rows, columns = layout.half
     flat = np.ascontiguousarray(images).reshape(count * channels, height, width)
     folded = np.empty((len(flat), 2, 2, rows, columns))
-    moments = np.empty((len(flat), 2), dtype=np.int64)
-    compiled().fold(flat, folded, moments)
+    sums = np.empty((len(flat), 3), dtype=np.int64)
+    compiled().fold(flat, folded, sums)
+    moments, outside = np.ascontiguousarray(sums[:, :2]), sums[:, 2]
     planes = np.empty_like(folded)
-    down, across = _cosines(height // 2), _cosines(width // 2)
+    down, across = _cosines(window[0] // 2), _cosines(window[1] // 2)
     for odd_row in (0, 1):
         for odd_column in (0, 1):
             half = folded[:, odd_row, odd_column] @ across[odd_column].T
             np.matmul(down[odd_row], half, out=planes[:, odd_row, odd_column])
+    # The others have no mean; this one is to be that of centred images.
+    level = 2 * np.sqrt(window[0] * window[1]) * (moments[:, 0] / (height * width))
+    planes[:, 0, 0, 0, 0] = (planes[:, 0, 0, 0, 0] - level) * layout.level
     low = np.zeros((len(flat), _filled(LOW)), dtype=np.float32)
     bands = [np.full((len(flat), _filled(size)), 128, dtype=np.uint8) for size in BANDS]
-    numbers = np.zeros((len(flat), 2 + 3 * len(BANDS)), dtype=np.float32)
+    numbers = np.zeros((len(flat), 3 + 3 * len(BANDS)), dtype=np.float32)
+    numbers[:, -1] = outside > 0
     flat_planes, left = planes.reshape(len(flat), -1), np.empty(len(flat))
     compiled().round_low(
         flat_planes, moments, height * width, layout.low, low, numbers[:, :2], left
@@ -207,6 +243,6 @@ def from_halves(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
-def make_rows(images: Images) -> dict[str, NDArray[Any]]:
+def make_rows(images: Images, window: tuple[int, int]) -> dict[str, NDArray[Any]]:
     """Return the coarse level as the rows that are stored with a set."""
-    return dict(vars(coarse_of(images)))
+    return dict(vars(coarse_of(images, window)))

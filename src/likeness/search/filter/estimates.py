@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.search.filter.coarse import from_halves
-from likeness.search.filter.sizes import COLUMNS
+from likeness.search.filter.sizes import COLUMNS, LOW
 
-_TRIAL: Final = (256, COLUMNS, 1536)
+_TRIAL: Final = (256, COLUMNS, LOW)
 
 
 class LowProducts:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from likeness.search.filter.bounds import Terms
 from likeness.search.filter.kernels import compiled
-from likeness.search.filter.queries import Turned
+from likeness.search.filter.queries import Turned, one_behind_the_other
 from likeness.search.filter.sizes import READ, TILE
 from likeness.search.options import SearchOptions
 from likeness.types import Floats, Integers
@@ -130,7 +130,7 @@ def _bands(
             break
         sums = np.zeros((len(left), channels), dtype=np.int64)
         compiled().pair_products(
-            stored.reshape(len(stored), -1), steps, np.arange(channels + 1) * size,
+            stored.reshape(len(stored), -1), steps, one_behind_the_other(channels, size),
             np.arange(channels), left, right, TILE, sums,
         )  # fmt: skip
         compiled().add_band(

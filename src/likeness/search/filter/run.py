@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from likeness.search._running import ABSENT
 from likeness.search.filter.bounds import Terms, exact_correlations, margin, terms_of
-from likeness.search.filter.coarse import Layout, from_halves, layout_of
+from likeness.search.filter.coarse import CoarseLevel, Layout, from_halves, layout_of
 from likeness.search.filter.guessing import Known, guess_floors
 from likeness.search.filter.kernels import compiled
 from likeness.search.filter.merging import Found, merge_found
-from likeness.search.filter.queries import Chunks, Queries, Turned
+from likeness.search.filter.queries import Chunks, Queries, Turned, one_behind_the_other
 from likeness.search.filter.sizes import BANDS, COLUMNS, FLIGHT, LOW, READ, TILE
 from likeness.search.source import read_images
 from likeness.types import Floats, Images, Integers, Transform
@@ -29,7 +29,6 @@ from likeness.types import Floats, Images, Integers, Transform
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from likeness.datasets.derived import Rows
     from likeness.search._block import BlockState, Job
 
 LOWERED: Final = 0.02
@@ -53,13 +52,13 @@ def _nothing(start: int, stop: int) -> None:
 class FilteredBlock:
     """See the module. `run` fills the state."""
 
-    def __init__(self, state: BlockState, job: Job, rows: dict[str, Rows]) -> None:
-        self._state, self._job, self._rows = state, job, rows
+    def __init__(self, state: BlockState, job: Job, level: CoarseLevel) -> None:
+        self._state, self._job, self._rows = state, job, level.rows
         channels, height, width = job.plan.image_shape
-        self._layout: Layout = layout_of(height, width)
+        self._layout: Layout = layout_of(height, width, level.window)
         self._pixels = height * width
         self._margin = margin(LOW, channels)
-        self._chunks = Chunks.of(channels, self._pixels)
+        self._chunks = Chunks.of(channels, (height, width), level.window)
         self._compiled = compiled()
         self._terms = self._terms_of_references()
         # What is least known is compared first: afterwards most pairs are out.
@@ -83,7 +82,7 @@ class FilteredBlock:
         """
         state, job = self._state, self._job
         images = read_images(job.queries, state.start, state.stop, job.plan.channels)
-        prepared = Queries(images, self._chunks, job.pool)
+        prepared = Queries(images, self._chunks, self._layout, job.pool)
         state.undefined_references[:] = ~self._terms.defined
         del images
         queries = prepared.turned("identity")
@@ -184,7 +183,7 @@ class FilteredBlock:
         number = len(references)
         right, sums = np.full(number, query), np.zeros((number, len(channels)), dtype=np.int64)
         self._compiled.pair_products(
-            pixels.reshape(number, -1), queries.pixels, self._chunks.edges, self._chunks.channel,
+            pixels.reshape(number, -1), queries.pixels, self._chunks.places, self._chunks.channel,
             np.arange(number), right, number, sums,
         )  # fmt: skip
         sums += 128 * moments[:, :, 0]  # the queries are less 128
@@ -284,7 +283,7 @@ class FilteredBlock:
             channels, size = stored.shape[1:]
             sums = np.zeros((len(left), channels), dtype=np.int64)
             self._compiled.pair_products(
-                stored.reshape(len(stored), -1), steps, np.arange(channels + 1) * size,
+                stored.reshape(len(stored), -1), steps, one_behind_the_other(channels, size),
                 np.arange(channels), left, right, TILE, sums,
             )  # fmt: skip
             keep = np.empty(len(left), dtype=np.bool_)
@@ -322,16 +321,15 @@ class FilteredBlock:
         pixels = pixels.reshape(len(pixels), -1)
         moments = self._read("moments", start, stop)
         mine, theirs = queries.terms.first, np.ascontiguousarray(self._terms.first[start:stop].T)
+        around = self._read("numbers", start, stop)[:, :, -1] > 0
         sums = np.zeros(each.shape, dtype=np.int64)
         for number, c in enumerate(self._order):
-            chunks = np.flatnonzero(self._chunks.channel == c)
-            here = slice(int(chunks[0]), int(chunks[-1]) + 1)
-            products = np.zeros((len(left), 1), dtype=np.int64)
-            self._compiled.pair_products(
-                pixels, queries.pixels[here], self._chunks.edges[here.start : here.stop + 1],
-                np.zeros(len(chunks), dtype=np.int64), left, right, TILE, products,
-            )  # fmt: skip
-            sums[:, c] = products[:, 0] + 128 * moments[left, c, 0]  # the queries are less 128
+            sums[:, c] = self._products(pixels, queries, self._chunks.inside[c], left, right)
+            more = np.flatnonzero(around[left, c])
+            if len(more):
+                outside = self._chunks.outside[c]
+                sums[more, c] += self._products(pixels, queries, outside, left[more], right[more])
+            sums[:, c] += 128 * moments[left, c, 0]  # the queries are less 128
             if number + 1 < len(self._order):
                 keep = np.empty(len(left), dtype=np.bool_)
                 self._compiled.narrow(
@@ -343,6 +341,23 @@ class FilteredBlock:
         whole, mean = exact_correlations(sums, moments, queries.moments[right], self._pixels)
         reach = (whole >= floors[right, 0]) | (mean >= floors[right, 1])
         return Found(self._place[right[reach]], start + left[reach], whole[reach], mean[reach])
+
+    def _products(
+        self,
+        pixels: Images,
+        queries: Turned,
+        chunks: slice,
+        left: Integers,
+        right: Integers,
+    ) -> Integers:
+        """Return (p,) exact products of some chunks of one channel of pairs."""
+        products = np.zeros((len(left), 1), dtype=np.int64)
+        self._compiled.pair_products(
+            pixels, queries.pixels[chunks], self._chunks.places[chunks],
+            np.zeros(chunks.stop - chunks.start, dtype=np.int64), left, right, TILE, products,
+        )  # fmt: skip
+        found: Integers = products[:, 0]
+        return found
 
     def _pixels_of(self, start: int, stop: int, left: Integers) -> Images:
         """Read references, those that are needed; each lies at its own place, less `start`."""

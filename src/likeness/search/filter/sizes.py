@@ -5,11 +5,11 @@ All of it was chosen by measurement and none of it changes the result.
 
 from typing import Final
 
-LOW: Final = 1536
+LOW: Final = 768
 """Coefficients per channel that all pairs are compared by, at most."""
 BANDS: Final = (2048, 4096)
 """Further ones, for the pairs that are left."""
-TILE: Final = 128
+TILE: Final = 256
 """References whose pairs are listed together: chunks of their pixels stay in a core's cache."""
 FLIGHT: Final = 1024
 """References that all threads together work through at once: each time all queries pass by."""
