@@ -15,7 +15,7 @@ from likeness.search import SearchOptions, plan_search, search
 from likeness.search._block import BlockState, Job
 from likeness.search._filtered import coarse_level
 from likeness.search.filter import _byte_products, estimates, guessing, kernels, run
-from likeness.search.filter import queries as queries_module
+from likeness.search.filter import chunks as chunks_module
 from likeness.search.filter import window as window_module
 from likeness.search.filter.bounds import terms_of
 from likeness.search.filter.coarse import CoarseLevel, coarse_of, from_halves, layout_of, make_rows
@@ -327,7 +327,7 @@ def test_windows_can_be_turned():
 @pytest.mark.parametrize("chunk", [64, 4096])
 def test_any_window_is_right(monkeypatch, chunk, window):
     """Images that are black around it, images that are not, and pairs that differ only there."""
-    monkeypatch.setattr(queries_module, "CHUNK", chunk)
+    monkeypatch.setattr(chunks_module, "CHUNK", chunk)
     monkeypatch.setattr(window_module, "window_of", lambda rows: window)
     rng = np.random.default_rng(3)
     images = discs(rng, 90, (2, 48, 48), 12)

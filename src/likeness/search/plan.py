@@ -323,7 +323,7 @@ class _Costs:
         channels = self.shape[0]
         coarse = channels * (6 * LOW + 3 * sum(BANDS))
         tables = 8 * references
-        query = self.state_bytes + 2 * self.image_bytes + coarse + tables
+        query = self.state_bytes + 5 * self.image_bytes // 2 + coarse + tables
         if self.source_bytes > self.image_bytes:
             query += self.source_bytes
         each = channels * 120 + 16  # terms and codes

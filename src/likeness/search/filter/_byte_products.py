@@ -14,10 +14,10 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from likeness.search.filter.sizes import STEP
+
 WIDE = bool(binding.get_host_cpu_features().get("avx512vnni", False))
 """Whether the processor multiplies and adds 64 pairs of bytes in one instruction."""
-_BLOCK = 128
-"""Bytes per step of the wide loop."""
 
 
 def _wide_dots(rows: int, columns: int) -> Any:
@@ -165,7 +165,7 @@ if WIDE:
 
     @numba.njit(nogil=True, cache=True)
     def _products(a, starts, b, start, other, count, sums, other_sums, group, first, stop):
-        whole = count // _BLOCK * _BLOCK
+        whole = count // STEP * STEP
         e = first
         if whole and other < 0:
             while e + 4 <= stop:
@@ -288,7 +288,7 @@ def pair_products(references, queries, chunks, group, left, right, tile, out):
     for k in range(len(chunks)):
         place, lines, line, step = chunks[k]
         size = lines * line
-        padded = min((size + _BLOCK - 1) // _BLOCK * _BLOCK, stride)
+        padded = min((size + STEP - 1) // STEP * STEP, stride)
         here = -1
         for job in range(count):
             if jobs[job, 4] != here:

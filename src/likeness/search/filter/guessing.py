@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likeness.search.filter.bounds import Terms
+from likeness.search.filter.chunks import one_behind_the_other
 from likeness.search.filter.kernels import compiled
-from likeness.search.filter.queries import Turned, one_behind_the_other
+from likeness.search.filter.queries import Turned
 from likeness.search.filter.sizes import READ, TILE
 from likeness.search.options import SearchOptions
 from likeness.types import Floats, Integers

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from likeness.search._running import ABSENT
 from likeness.search.filter.bounds import Terms, exact_correlations, margin, terms_of
+from likeness.search.filter.chunks import chunks_of, one_behind_the_other
 from likeness.search.filter.coarse import CoarseLevel, Layout, from_halves, layout_of
 from likeness.search.filter.guessing import Known, guess_floors
 from likeness.search.filter.kernels import compiled
 from likeness.search.filter.merging import Found, merge_found
-from likeness.search.filter.queries import Chunks, Queries, Turned, one_behind_the_other
+from likeness.search.filter.queries import Queries, Turned
 from likeness.search.filter.sizes import BANDS, COLUMNS, FLIGHT, LOW, READ, TILE
 from likeness.search.source import read_images
 from likeness.types import Floats, Images, Integers, Transform
@@ -37,6 +38,8 @@ LOWEST: Final = -1.1
 """Below every correlation."""
 PAYS_BELOW: Final = 0.4
 """With a larger share of pairs left for the exact product, comparing all pairs is faster."""
+_WINDOW, _AROUND = 0, 1
+"""Of the two parts that the pixels are cut into."""
 _TRIED: Final = 4
 """How often that is asked, at the beginning."""
 
@@ -58,7 +61,7 @@ class FilteredBlock:
         self._layout: Layout = layout_of(height, width, level.window)
         self._pixels = height * width
         self._margin = margin(LOW, channels)
-        self._chunks = Chunks.of(channels, (height, width), level.window)
+        self._chunks = chunks_of(channels, (height, width), level.window)
         self._compiled = compiled()
         self._terms = self._terms_of_references()
         # What is least known is compared first: afterwards most pairs are out.
@@ -182,10 +185,11 @@ class FilteredBlock:
         moments = np.concatenate([self._read("moments", j, j + 1) for j in references])
         number = len(references)
         right, sums = np.full(number, query), np.zeros((number, len(channels)), dtype=np.int64)
-        self._compiled.pair_products(
-            pixels.reshape(number, -1), queries.pixels, self._chunks.places, self._chunks.channel,
-            np.arange(number), right, number, sums,
-        )  # fmt: skip
+        for chunks, packed in zip(self._chunks, queries.pixels, strict=True):
+            self._compiled.pair_products(
+                pixels.reshape(number, -1), packed, chunks.places, chunks.channel,
+                np.arange(number), right, number, sums,
+            )  # fmt: skip
         sums += 128 * moments[:, :, 0]  # the queries are less 128
         return np.stack(
             exact_correlations(sums, moments, queries.moments[right], self._pixels), axis=1
@@ -324,11 +328,12 @@ class FilteredBlock:
         around = self._read("numbers", start, stop)[:, :, -1] > 0
         sums = np.zeros(each.shape, dtype=np.int64)
         for number, c in enumerate(self._order):
-            sums[:, c] = self._products(pixels, queries, self._chunks.inside[c], left, right)
+            sums[:, c] = self._products(pixels, queries, _WINDOW, c, left, right)
             more = np.flatnonzero(around[left, c])
             if len(more):
-                outside = self._chunks.outside[c]
-                sums[more, c] += self._products(pixels, queries, outside, left[more], right[more])
+                sums[more, c] += self._products(
+                    pixels, queries, _AROUND, c, left[more], right[more]
+                )
             sums[:, c] += 128 * moments[left, c, 0]  # the queries are less 128
             if number + 1 < len(self._order):
                 keep = np.empty(len(left), dtype=np.bool_)
@@ -346,15 +351,18 @@ class FilteredBlock:
         self,
         pixels: Images,
         queries: Turned,
-        chunks: slice,
+        part: int,
+        channel: int,
         left: Integers,
         right: Integers,
     ) -> Integers:
-        """Return (p,) exact products of some chunks of one channel of pairs."""
+        """Return (p,) exact products of one channel of pairs, in the window or around it."""
         products = np.zeros((len(left), 1), dtype=np.int64)
+        chunks = self._chunks[part]
+        here = chunks.of_channel(channel)
         self._compiled.pair_products(
-            pixels, queries.pixels[chunks], self._chunks.places[chunks],
-            np.zeros(chunks.stop - chunks.start, dtype=np.int64), left, right, TILE, products,
+            pixels, queries.pixels[part][here], chunks.places[here],
+            np.zeros(here.stop - here.start, dtype=np.int64), left, right, TILE, products,
         )  # fmt: skip
         found: Integers = products[:, 0]
         return found

@@ -19,3 +19,5 @@ READ: Final = 1024
 """References whose low coefficients are read at once."""
 COLUMNS: Final = 64
 """References that are packed and multiplied at once."""
+STEP: Final = 128
+"""Bytes per step of the wide loop: chunks are filled up to whole ones."""
