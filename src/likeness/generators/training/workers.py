@@ -12,6 +12,7 @@ for bit.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -121,7 +122,10 @@ def _process_state(*, cpu: bool) -> Any:  # noqa: ANN401
         raise MissingExtraError(msg) from error
     try:
         # The others wait while the first one audits a checkpoint.
-        return PartialState(cpu=cpu, timeout=timedelta(hours=_WAIT_HOURS))
+        state = PartialState(cpu=cpu, timeout=timedelta(hours=_WAIT_HOURS))
     except (ValueError, RuntimeError) as error:
         msg = f"The processes of this launch did not find each other: {error}"
         raise LikenessError(msg) from error
+    # Left to the end of the process, a thread of the group that still runs aborts it (gloo).
+    atexit.register(state.destroy_process_group)
+    return state
