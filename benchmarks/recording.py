@@ -152,7 +152,7 @@ def spread(values):
     }
 
 
-def take_turns(sides, rounds, *, beforehand=None):
+def take_turns(sides, rounds, *, warmed=False):
     """Run each side once per round, in turns, so that other work on the machine slows all alike.
 
     Parameters
@@ -161,8 +161,9 @@ def take_turns(sides, rounds, *, beforehand=None):
         Name -> function without arguments.
     rounds
         How often. The order is turned round every time.
-    beforehand
-        Name -> function that is called before each run of that side, and not timed.
+    warmed
+        Run each side once more right before each timed run: what ran in between has driven its
+        files out of the page cache, and its data out of everything faster.
 
     Returns
     -------
@@ -175,8 +176,8 @@ def take_turns(sides, rounds, *, beforehand=None):
     for number in range(rounds):
         order = list(sides.items())
         for name, run in order if number % 2 == 0 else reversed(order):
-            if beforehand and name in beforehand:
-                beforehand[name]()
+            if warmed:
+                run()
             began, busy_before = time.perf_counter(), time.process_time()
             found[name] = run()
             seconds[name].append(time.perf_counter() - began)

@@ -174,6 +174,8 @@ def searches(results):
             f"### {entry['queries']:,} queries x {entry['references']:,} references, {kind}"
             f"{noise}{', one channel' if entry['shape'][0] == 1 else ''}\n"
         )
+        if entry.get("warmed"):
+            parts.append("Each side ran once untimed right before each timed run.\n")
         parts.append(speeds(entry["sides"]))
         if "others" in entry:
             parts.append("In a second group of rounds of the same run:\n")

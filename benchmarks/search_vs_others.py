@@ -2,14 +2,15 @@
 
 Ours: `likeness.search.search`, identity only, r_cat and r_ch, 20 images and 2 patients per query,
 from 8-bit pixels; the preparation of the queries is part of its time. The references are an image
-set on disk that has been searched once before and whose files are read before each run ("warm": a
-rival's memory drives them out of the page cache), and the same in memory. Beside it the same search
-by brute force, and the rivals of ``benchmarks/rivals.py``: they give r_cat and 20 images only, and
-what they may do beforehand is not counted. A rival that cannot hold all references gets the largest
-part it can; pairs per second are compared.
+set on disk, and the same in memory. Beside it the same search by brute force, and the rivals of
+``benchmarks/rivals.py``: they give r_cat and 20 images only, and what they may do beforehand is not
+counted. A rival that cannot hold all references gets the largest part it can; pairs per second are
+compared.
 
-The sides take turns, because other work on the machine slows all of them down. A case ends without
-a result if sides that must agree do not.
+The sides take turns, because other work on the machine slows all of them down. Each runs once
+untimed right before it is timed ("warm"): a rival's memory drives the files of a set out of the
+page cache, and reading them once does not bring all of them back to stay. A case ends without a
+result if sides that must agree do not.
 
 Run: python -m benchmarks.search_vs_others [--cases main grey small few noisy-8] [--rounds 5]
 """
@@ -76,20 +77,6 @@ def ours(queries, references, given, choice, method):
         memory_bytes=given.memory,
         method=method,
     )
-
-
-def reading(folder):
-    """Return a function that reads every file of an image set, into the page cache."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    buffer = bytearray(16 << 20)
-
-    def read():
-        for path in files:
-            with path.open("rb", buffering=0) as stream:
-                while stream.readinto(buffer):
-                    pass
-
-    return read
 
 
 def differing_fields(first, second):
@@ -183,8 +170,7 @@ def beside_faiss(queries, references, given, choice):
     began = time.perf_counter()
     first = sides[OURS]()
     first_seconds = time.perf_counter() - began
-    warm = dict.fromkeys((OURS, BRUTE), reading(references.path or given.set))
-    seconds, busy, found = take_turns(sides, given.rounds, beforehand=warm)
+    seconds, busy, found = take_turns(sides, given.rounds, warmed=True)
     pairs = dict.fromkeys(sides, len(queries) * len(references))
     pairs["faiss.IndexFlatIP"] = len(queries) * part
     checks = {
@@ -227,10 +213,7 @@ def beside_the_rest(queries, references, given, choice, known, folder):
         files = folder / "files" / str(channels)
         files.mkdir(parents=True)
         sides[name] = PairByPair(*sample, files, channels)
-    sides[OURS]()
-    sides[MEMORY]()
-    warm = {OURS: reading(references.path or given.set)}
-    seconds, busy, found = take_turns(sides, given.rounds, beforehand=warm)
+    seconds, busy, found = take_turns(sides, given.rounds, warmed=True)
     whole = len(queries) * len(references)
     pairs = dict.fromkeys((OURS, MEMORY, "plain int8"), whole)
     pairs["scikit-learn"] = len(few) * len(part)
@@ -298,6 +281,7 @@ def run_case(name, given, choice, folder):
         patients=references.num_patients,
         noise=noise,
         blur=blur,
+        warmed=True,
         shape=list(references.image_shape),
         threads=given.threads,
     )

@@ -178,6 +178,14 @@ def test_sides_take_turns_in_both_orders():
     assert [len(values) for kind in (seconds, busy) for values in kind.values()] == [3] * 4
 
 
+def test_warmed_sides_run_once_more_before_they_are_timed():
+    seen = []
+    sides = {name: (lambda name=name: seen.append(name)) for name in "ab"}
+    seconds, _, _ = take_turns(sides, 2, warmed=True)
+    assert "".join(seen) == "aabbbbaa"
+    assert [len(values) for values in seconds.values()] == [2, 2]
+
+
 def test_exponent_of_a_power_law():
     sizes = np.array([3000, 9000, 91_271])
     assert growth.exponent(sizes, 0.1 * sizes**0.7) == pytest.approx(0.7)
