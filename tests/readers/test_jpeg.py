@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from tests.readers.reader_files import REAL, exif, needs, noise, one, real, refusal
 
 from likeness.readers import ReadOptions, describe, read_pages
-from likeness.readers._pillow import decode, steady
+from likeness.readers._pillow import _array_of, decode, steady
 from likeness.readers.jpeg import JpegReader
 from likeness.testing.readers import ImageReaderTests, Sample
 
@@ -252,3 +252,28 @@ def test_real_chest_xrays_read_through():
         assert describe(path).shape == page.pixels.shape
     assert len(paths) >= 10
     assert 1 in shapes
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "I;16", "1"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (1301, 33), (5003, 4001)])
+def test_the_memory_of_an_image_holds_its_pixels_row_by_row(mode, size):
+    # The largest takes several blocks of Pillow's memory, or rows with gaps between them.
+    rng = np.random.default_rng(0)
+    image = Image.frombytes("L", size, rng.bytes(size[0] * size[1])).convert(mode)
+    image.putpixel((size[0] - 1, size[1] - 1), image.getpixel((0, 0)))
+    expected = np.asarray(image)
+    found = _array_of(image)
+    del image
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_pixels_of_an_image_outlive_it():
+    rng = np.random.default_rng(0)
+    expected = rng.integers(0, 256, (300, 200), dtype=np.uint8)
+    with Image.fromarray(expected) as image:
+        found = _array_of(image.copy())
+    others = [Image.new("L", (200, 300), value) for value in range(200)]
+    np.testing.assert_array_equal(found, expected)
+    assert len(others) == 200
+    assert not found.flags.writeable
