@@ -41,3 +41,10 @@ print()
 """
     loaded = loaded_after(code)
     assert not loaded & {"likeness._audit", "pyarrow", "scipy", "PIL", "nibabel"}
+
+
+def test_what_every_decoding_process_loads_of_the_command_line_is_nothing():
+    # A spawned process loads the module that was started: `likeness`, or `python -m likeness`.
+    loaded = loaded_after("from likeness.cli import main\nimport likeness.__main__")
+    assert "likeness.cli" in loaded
+    assert not loaded & {"cyclopts", "rich", "numpy", "importlib.metadata"}

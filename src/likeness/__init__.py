@@ -9,7 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from likeness._versions import package_version
 from likeness.errors import LikenessError
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
         measure_segmentation,
     )
 
-__version__ = package_version("likeness")
+    __version__: str
 
 _WHERE = {
     "AuditOptions": "likeness._audit",
@@ -112,6 +111,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from likeness._versions import package_version
+
+        return package_version("likeness")
     if name not in _WHERE:
         msg = f"module 'likeness' has no attribute {name!r}"
         raise AttributeError(msg)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from functools import cache
-from importlib import metadata
 
 PACKAGES = ("numpy", "numkong", "scipy", "pillow", "nibabel", "tifffile", "pyarrow")
 
@@ -25,6 +24,8 @@ def software_versions() -> dict[str, str]:
 @cache  # to look one up takes milliseconds, and what was imported stays what it was
 def package_version(name: str) -> str:
     """Return the installed version of a package, or ``absent``."""
+    from importlib import metadata  # takes 30 ms, in every process that decodes too
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

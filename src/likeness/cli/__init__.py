@@ -15,6 +15,15 @@ verdict possible; 5 done, some files left out and listed; 6 locked by another ru
 
 from __future__ import annotations
 
-from likeness.cli._run import main
+from collections.abc import Sequence
+from typing import NoReturn
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    # Processes that decode load the module that was started too: it must cost them nothing.
+    from likeness.cli._run import main as run_and_exit
+
+    run_and_exit(arguments)
